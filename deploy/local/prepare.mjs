@@ -1,0 +1,67 @@
+#!/usr/bin/env node
+// Makes a fresh clone runnable: installs packages when they are missing or outdated, builds, and with
+// --servers also installs the server binaries that the tests run (on Debian as root). Does nothing
+// that is already done, so it runs before every `npm start` and `npm test`.
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+
+const root = path.resolve(import.meta.dirname, '../..');
+process.chdir(root);
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  fail(`Node ${process.versions.node} is too old: Ovation needs Node 20.19 or newer.`);
+}
+
+installPackages();
+run(process.execPath, ['deploy/local/build.mjs']);
+if (process.argv.includes('--servers')) installServers();
+
+function installPackages() {
+  const stamp = 'node_modules/.ovation-installed';
+  const wanted = createHash('sha256').update(readFileSync('package-lock.json')).digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  console.log('Installing packages (npm ci) …');
+  run('npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error']);
+  mkdirSync('node_modules', { recursive: true });
+  writeFileSync(stamp, wanted);
+}
+
+function installServers() {
+  const missing = [
+    { binary: 'nats-server', package: 'nats-server' },
+    { binary: 'initdb', package: 'postgresql' },
+  ].filter(({ binary }) => !isInstalled(binary));
+  if (missing.length === 0) return;
+  const command = `apt-get install -y --no-install-recommends ${missing.map((server) => server.package).join(' ')}`;
+  if (!existsSync('/usr/bin/apt-get') || process.getuid?.() !== 0) {
+    console.warn(`\n*** Missing: ${missing.map((server) => server.binary).join(', ')}. The tests that need them are skipped.`);
+    console.warn(`*** Install them with: sudo ${command}\n`);
+    return;
+  }
+  console.log(`Installing ${missing.map((server) => server.package).join(', ')} …`);
+  const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  run('apt-get', ['update', '-qq'], environment);
+  run('apt-get', command.split(' ').slice(1).concat('-qq'), environment);
+}
+
+function isInstalled(binary) {
+  // Debian keeps Postgres' own commands outside the PATH.
+  const script = `command -v ${binary} || ls /usr/lib/postgresql/*/bin/${binary}`;
+  return spawnSync('sh', ['-c', script], { stdio: 'ignore' }).status === 0;
+}
+
+function run(command, args, environment = process.env) {
+  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], env: environment });
+  if (error) fail(`${command} could not be started: ${error.message}`);
+  if (status !== 0) fail(`${command} ${args.join(' ')} failed with exit code ${status}.`);
+}
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}

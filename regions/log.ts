@@ -1,0 +1,70 @@
+/**
+ * The log port: a region's compacted log, written by that region alone and read by its peers.
+ *
+ * A log keeps the last message of each key. Each message has a sequence number that grows within one
+ * incarnation; a log that was deleted, wiped or re-created is another incarnation. Nobody may trust
+ * sequence numbers or lag for completeness (brokers reuse and lose them): readers restart when the
+ * incarnation changes or the log has become shorter, and the replicator proves continuity by itself.
+ *
+ * Adapters: `memory-log.ts`, `nats-log.ts`. Contract: `test/contracts/log-contract.ts`.
+ */
+
+export interface LogMessage {
+  /** Dot-separated tokens of `[A-Za-z0-9_-]+`, e.g. `row.0.1795342812345.derby`. */
+  readonly key: string;
+  readonly payload: Uint8Array;
+  readonly sequence: number;
+}
+
+export interface LogPosition {
+  /** Which life of the log: it changes when the log is created anew. */
+  readonly incarnation: string;
+  /** The last sequence read; 0 before the first. */
+  readonly sequence: number;
+}
+
+/** The log cannot be reached or refused for now. Trying again is right. */
+export class LogUnavailable extends Error {
+  override readonly name = 'LogUnavailable';
+}
+
+/** Another process writes this log: two regions with one identity. Trying again is wrong. */
+export class LogFenced extends Error {
+  override readonly name = 'LogFenced';
+}
+
+export interface LogWriter {
+  /**
+   * Connects, creates the log when it does not exist, and visits every message kept, oldest first.
+   * Also used again after `LogUnavailable`: the answer says whether the log is still the one written
+   * to before, and complete (`intact`), or has lost messages that were acknowledged.
+   * @throws LogUnavailable
+   */
+  open(visit: (message: LogMessage) => void): Promise<{ readonly position: LogPosition; readonly intact: boolean }>;
+
+  /**
+   * Appends messages in order and resolves when the log has acknowledged all of them.
+   * After a rejection any subset may have been kept; messages are absolute, so appending again is right.
+   * @throws LogUnavailable, LogFenced
+   */
+  append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+export interface LogVisitor {
+  /** Where reading really starts; sequence 0 when from the first message. */
+  started(position: LogPosition): void;
+  /** Messages in order. The position to keep is that of the last one, once this has returned. */
+  batch(messages: readonly LogMessage[], position: LogPosition): void;
+}
+
+export interface LogReader {
+  /**
+   * Follows the log from after `from`, or from its first message when `from` is null, of another
+   * incarnation, or beyond the end. Resolves when the signal is aborted; otherwise goes on until the
+   * connection is lost or silent too long, and then rejects.
+   * @throws LogUnavailable
+   */
+  follow(from: LogPosition | null, visitor: LogVisitor, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,146 @@
+/**
+ * The configuration of one region: environment → frozen, validated `Config`. The only reader of
+ * `process.env`.
+ *
+ * Every variable is listed in `VARIABLES`, from which `ovation region --help` prints them. A variable
+ * `X` may also be given as `X_FILE`, the path of a file that holds the value, for secrets.
+ */
+
+import { readFileSync } from 'node:fs';
+import { isId } from '../crdt/ids.ts';
+import { parseTopology, type Topology } from '../regions/topology.ts';
+import { DEFAULT_POLICY, parsePolicy, type Policy } from './moderation/policy.ts';
+
+export interface Config {
+  readonly region: string;
+  readonly host: string;
+  readonly port: number;
+  readonly adminPort: number;
+  readonly shardCount: number;
+  readonly topology: Topology;
+  readonly databaseUrl: string | null;
+  readonly jwt: { readonly secret: string } | { readonly jwksUrl: string } | null;
+  /** Origins that browsers may connect from; `*` for any. */
+  readonly origins: readonly string[];
+  readonly policy: Policy;
+  readonly logLevel: string;
+  /** Connections of viewers at most. */
+  readonly viewersMax: number;
+}
+
+/** A variable is missing or wrong. The message names it and says what is expected. */
+export class InvalidConfig extends Error {
+  override readonly name = 'InvalidConfig';
+}
+
+export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
+  ['OVATION_REGION', 'this region, one of the topology (required)'],
+  ['OVATION_TOPOLOGY', 'path of the topology file: regions, their NATS URLs and credentials (required)'],
+  ['OVATION_HOST', 'address to listen on (default 127.0.0.1)'],
+  ['OVATION_PORT', 'port of the public API (default 8081)'],
+  ['OVATION_ADMIN_PORT', 'port of /livez, /readyz and /metrics (default 9081; 0 picks a free one)'],
+  ['OVATION_SHARDS', 'shards of this region, 1 to 256 (default 1)'],
+  ['OVATION_DATABASE_URL', 'postgres:// URL of the database of windows (without it: no history)'],
+  ['OVATION_JWT_SECRET', 'HS256 secret of at least 32 characters; viewers then need a token'],
+  ['OVATION_JWKS_URL', 'URL of a JWKS instead of a secret'],
+  ['OVATION_ORIGINS', 'comma-separated origins that browsers may connect from (default *)'],
+  ['OVATION_POLICY_FILE', 'path of a policy document: palette, limits, ended streams'],
+  ['OVATION_LOG_LEVEL', 'debug, info, warn, error or silent (default info)'],
+  ['OVATION_VIEWERS_MAX', 'viewer connections at most (default 50000)'],
+];
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'];
+
+/** @throws InvalidConfig, InvalidTopology, InvalidPolicy */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const read = (name: string): string | undefined => readVariable(environment, name);
+  const topology = parseTopology(readJsonFile('OVATION_TOPOLOGY', required('OVATION_TOPOLOGY', read)));
+  const region = required('OVATION_REGION', read);
+  if (!isId(region) || !topology.regions.has(region)) {
+    throw new InvalidConfig(`OVATION_REGION=${region} is not in the topology (${[...topology.regions.keys()].join(', ')})`);
+  }
+  const policyFile = read('OVATION_POLICY_FILE');
+  const logLevel = read('OVATION_LOG_LEVEL') ?? 'info';
+  if (!LOG_LEVELS.includes(logLevel)) throw new InvalidConfig(`OVATION_LOG_LEVEL: one of ${LOG_LEVELS.join(', ')}`);
+  return Object.freeze({
+    region,
+    topology,
+    host: read('OVATION_HOST') ?? '127.0.0.1',
+    port: integer('OVATION_PORT', read, 8081, 0, 65_535),
+    adminPort: integer('OVATION_ADMIN_PORT', read, 9081, 0, 65_535),
+    shardCount: integer('OVATION_SHARDS', read, 1, 1, 256),
+    databaseUrl: databaseUrl(read('OVATION_DATABASE_URL')),
+    jwt: jwt(read('OVATION_JWT_SECRET'), read('OVATION_JWKS_URL')),
+    origins: (read('OVATION_ORIGINS') ?? '*').split(',').map((origin) => origin.trim()),
+    policy: policyFile === undefined ? DEFAULT_POLICY : parsePolicy(readJsonFile('OVATION_POLICY_FILE', policyFile)),
+    logLevel,
+    viewersMax: integer('OVATION_VIEWERS_MAX', read, 50_000, 1, 1_000_000),
+  });
+}
+
+/** `OVATION_DATABASE_URL` alone, for commands that need nothing else. @throws InvalidConfig */
+export function readDatabaseUrl(environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
+  return databaseUrl(readVariable(environment, 'OVATION_DATABASE_URL'));
+}
+
+function readVariable(environment: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
+  const value = environment[name];
+  if (value !== undefined && value !== '') return value;
+  const path = environment[`${name}_FILE`];
+  if (path === undefined || path === '') return undefined;
+  return readText(`${name}_FILE`, path).trim();
+}
+
+function required(name: string, read: (name: string) => string | undefined): string {
+  const value = read(name);
+  if (value === undefined) throw new InvalidConfig(`${name} is missing; see ovation region --help`);
+  return value;
+}
+
+function integer(name: string, read: (name: string) => string | undefined, fallback: number, min: number, max: number): number {
+  const text = read(name);
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new InvalidConfig(`${name}=${text}: an integer from ${min} to ${max}`);
+  }
+  return value;
+}
+
+function databaseUrl(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  if (!/^postgres(ql)?:\/\//.test(text)) throw new InvalidConfig('OVATION_DATABASE_URL: a postgres:// URL');
+  return text;
+}
+
+function jwt(secret: string | undefined, jwksUrl: string | undefined): Config['jwt'] {
+  if (secret !== undefined && jwksUrl !== undefined) {
+    throw new InvalidConfig('give OVATION_JWT_SECRET or OVATION_JWKS_URL, not both');
+  }
+  if (secret !== undefined) {
+    if (secret.length < 32) throw new InvalidConfig('OVATION_JWT_SECRET: at least 32 characters');
+    return { secret };
+  }
+  if (jwksUrl !== undefined) {
+    if (!URL.canParse(jwksUrl)) throw new InvalidConfig('OVATION_JWKS_URL: a URL');
+    return { jwksUrl };
+  }
+  return null;
+}
+
+function readJsonFile(name: string, path: string): unknown {
+  const text = readText(name, path);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InvalidConfig(`${name}: ${path} is not JSON (${(error as Error).message})`);
+  }
+}
+
+function readText(name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new InvalidConfig(`${name}: cannot read ${path} (${(error as Error).message})`);
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * The hot store port: where a shard's commits become durable, before anything is acknowledged.
+ *
+ * A commit carries absolute values, so replaying any superset of what is needed, in any order, and
+ * joining it by maximum gives the state back: there is no checkpoint protocol. A store keeps commits
+ * for at least `COMMIT_RETENTION_MS`, longer than a batch may be resent. One writer at a time: a new
+ * writer fences the one before it.
+ *
+ * Adapters: `memory-store.ts`, `jetstream-store.ts`. Contract: `test/contracts/hot-store-contract.ts`.
+ */
+
+import type { ActorId } from '../../crdt/actor.ts';
+import type { EmojiId, StreamId } from '../../crdt/ids.ts';
+
+/** Clients resend a batch for at most 5 minutes; commits outlive that twofold. */
+export const COMMIT_RETENTION_MS = 10 * 60_000;
+
+export interface CommitEntry {
+  readonly emoji: EmojiId;
+  /** The actor's absolute counts for the stream and emoji. */
+  readonly increments: number;
+  readonly decrements: number;
+  /** The part of them that belongs to the window of the commit's time. */
+  readonly windowIncrements: number;
+  readonly windowDecrements: number;
+}
+
+export interface CommitRow {
+  readonly stream: StreamId;
+  /** All of the actor's entries for the stream, changed in this commit or not. */
+  readonly entries: readonly CommitEntry[];
+}
+
+/** What is kept of a session so that its resends count once and get the first answer again. */
+export interface SessionRecord {
+  readonly stream: StreamId;
+  readonly session: string;
+  readonly highest: number;
+  readonly low: number;
+  readonly high: number;
+  /** `[sequence, clamped taps]` of the batches inside the window that were not counted whole. */
+  readonly clamped: readonly (readonly [sequence: number, taps: number])[];
+}
+
+export interface Commit {
+  readonly actor: ActorId;
+  /** The actor's sequence: 1 for its first commit, then one more each. */
+  readonly sequence: number;
+  /** Commit time, milliseconds since the epoch; never decreases within an actor. */
+  readonly at: number;
+  readonly rows: readonly CommitRow[];
+  readonly sessions: readonly SessionRecord[];
+  /** Windows of this actor that start before this time are safely in the window queue. */
+  readonly windowsStoredBefore: number;
+}
+
+/** Nothing is known of the commit's fate. Committing the very same again is right. */
+export class HotStoreUnavailable extends Error {
+  override readonly name = 'HotStoreUnavailable';
+}
+
+/** Another process has become this shard's writer. This one must stop, and acknowledge nothing more. */
+export class HotStoreFenced extends Error {
+  override readonly name = 'HotStoreFenced';
+}
+
+export interface HotStore {
+  /**
+   * Replays every commit still kept, oldest first.
+   * @throws HotStoreUnavailable
+   */
+  recover(visit: (commit: Commit) => void): Promise<void>;
+
+  /**
+   * Records durably that `actor` writes from now on; commits of earlier writers fail from here.
+   * Answers false when something was written since `recover`: recover again, then begin again.
+   * @throws HotStoreUnavailable
+   */
+  begin(actor: ActorId): Promise<boolean>;
+
+  /**
+   * Resolves when the commit is durable. One at a time; a retry after `HotStoreUnavailable` must
+   * be the very same commit, and is stored once.
+   * @throws HotStoreUnavailable, HotStoreFenced
+   */
+  commit(commit: Commit): Promise<void>;
+
+  close(): Promise<void>;
+}
