@@ -1,0 +1,471 @@
+/**
+ * The NATS driver: everything that Ovation asks of a nats-server, and the only file that knows its
+ * library. One connection, no reconnecting: a doubt of any kind ends a call (`NatsUnavailable`) or the
+ * connection (`closed`), and the caller, who knows its own position, connects again and goes on from it.
+ *
+ * It runs on real sockets and real time; what must run under the simulator stands behind the ports.
+ */
+
+import { createConnection } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, jetstreamManager } from '@nats-io/jetstream';
+import type { ConsumerConfig, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream';
+import { connect, createInbox, headers, nanos, nuid } from '@nats-io/transport-node';
+import type { Msg, MsgHdrs, NatsConnection as Core } from '@nats-io/transport-node';
+import { HandlerFailed, Pull, type PullHandler, type PulledMessage } from './nats-pull.ts';
+import type { NatsAddress } from './topology.ts';
+
+/** The server cannot be reached, did not answer in time, or refused. Nothing is known of what was asked. */
+export class NatsUnavailable extends Error {
+  override readonly name = 'NatsUnavailable';
+}
+
+/** The stream's last sequence is not the expected one: the message was not stored. */
+export class NatsWrongSequence extends Error {
+  override readonly name = 'NatsWrongSequence';
+}
+
+export interface StreamSpec {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly maxMessagesPerSubject?: number;
+  readonly maxAgeMs?: number;
+  /** The server sets this much aside when it creates the stream. */
+  readonly maxBytes: number;
+  readonly retention: 'limits' | 'workqueue';
+  /** What a full stream does: drop its oldest messages, or refuse new ones. */
+  readonly discard: 'old' | 'new';
+  /** For how long a repeated `messageId` is not stored again. Default 2 minutes, or the age if that is less. */
+  readonly duplicateWindowMs?: number;
+}
+
+export interface StreamState {
+  /** When the stream was created, as the server words it: which life of the stream this is. */
+  readonly created: string;
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+export interface StoredMessage {
+  readonly subject: string;
+  /** A view of the socket's buffer: copy what outlives the call. */
+  readonly payload: Uint8Array;
+  readonly sequence: number;
+}
+
+export interface PublishOptions {
+  /** Store only if this is the stream's last sequence; otherwise reject with `NatsWrongSequence`. */
+  readonly expectLastSequence?: number;
+  /** Store once within the stream's duplicate window, however often it is published. */
+  readonly messageId?: string;
+  readonly timeoutMs?: number;
+}
+
+/** Every call may throw `NatsUnavailable`. */
+export interface NatsConnection {
+  /** The largest message that the server takes, headers included. */
+  readonly maxPayload: number;
+  /** Resolves when the connection has ended, for whatever reason. */
+  readonly closed: Promise<void>;
+  /** Creates the stream, or changes the limits of the existing one. */
+  ensureStream(spec: StreamSpec): Promise<StreamState>;
+  /** Null when there is no such stream. */
+  streamState(name: string): Promise<StreamState | null>;
+  /** Also when there is no such stream. */
+  deleteStream(name: string): Promise<void>;
+  /**
+   * Resolves when the server has stored the message. Calls may overlap; messages are stored in the
+   * order of the calls. @throws NatsUnavailable, NatsWrongSequence
+   */
+  publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<{ readonly sequence: number; readonly duplicate: boolean }>;
+  /**
+   * Visits every message kept up to the last one at the call, in order, and answers that last
+   * sequence. Complete, or rejected.
+   */
+  replay(stream: string, visit: (message: StoredMessage) => void): Promise<number>;
+  /**
+   * Messages after `fromSequence`, in order, as they come. Resolves when aborted; rejects when the
+   * connection is lost, silent for 3 s, or anything may have been left out.
+   */
+  follow(stream: string, fromSequence: number, onBatch: (messages: StoredMessage[]) => void, signal: AbortSignal): Promise<void>;
+  /**
+   * Works off a work queue: hands over up to `batchMax` messages at a time, one call at a time, and
+   * acknowledges them when `handle` resolves; when it rejects they come again after `retryMs` (2 s).
+   * At least once. Resolves when aborted, after the call in progress.
+   */
+  work(
+    stream: string,
+    durable: string,
+    handle: (messages: StoredMessage[]) => Promise<void>,
+    options: { readonly batchMax: number; readonly signal: AbortSignal; readonly retryMs?: number },
+  ): Promise<void>;
+  close(): Promise<void>;
+}
+
+const TIMEOUT_MS = 2_000;
+const FLUSH_MS = 500;
+const PUBLISHES_MAX = 65_536;
+const FOLLOW_BATCH_MAX = 10_000;
+const FOLLOW_HEARTBEAT_MS = 1_000;
+/** A replay may end with a heartbeat, when the last messages were removed: it shall not wait long for it. */
+const REPLAY_HEARTBEAT_MS = 250;
+const CONSUMER_IDLE_MS = 30_000;
+/** What a work consumer holds unacknowledged, and for how long before it comes again. */
+const WORK_UNACKED_MAX = 20_000;
+const WORK_ACK_WAIT_MS = 15_000;
+const STREAM_NOT_FOUND = 10_059;
+const WRONG_LAST_SEQUENCE = 10_071;
+
+/** Connects within two seconds. `name` is shown in the server's monitoring. @throws NatsUnavailable */
+export async function connectNats(address: NatsAddress, name: string): Promise<NatsConnection> {
+  try {
+    await probe(address.url);
+    const core = await connect({
+      servers: address.url,
+      name,
+      reconnect: false,
+      // Addresses that a server gossips would lead around the proxy or load balancer given to us.
+      ignoreClusterUpdates: true,
+      timeout: TIMEOUT_MS,
+      pingInterval: 3_000,
+      maxPingOut: 2,
+      ...(address.user === undefined ? {} : { user: address.user }),
+      ...(address.password === undefined ? {} : { pass: address.password }),
+      ...(address.url.startsWith('tls:') ? { tls: {} } : {}),
+    });
+    return new Connection(core, await jetstreamManager(core, { checkAPI: false, timeout: TIMEOUT_MS }));
+  } catch (error) {
+    throw unavailable(`no connection to ${address.url}`, error);
+  }
+}
+
+/**
+ * A server greets whoever connects. The library leaks the socket when a peer accepts and then stays
+ * silent, as a cut link or a stopped server does, so a socket that we can destroy goes first.
+ */
+function probe(url: string): Promise<void> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 4222), timeout: TIMEOUT_MS });
+    const end = (error?: Error): void => {
+      socket.destroy();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    socket.once('data', () => end());
+    socket.once('timeout', () => end(new Error('accepted, then silent')));
+    socket.once('close', () => end(new Error('closed before its greeting')));
+    socket.once('error', end);
+    // The socket's own timeout counts from its last activity; this one counts from the start.
+    const timer = setTimeout(() => end(new Error('no greeting in time')), TIMEOUT_MS);
+    socket.once('close', () => clearTimeout(timer));
+  });
+}
+
+interface PendingPublish {
+  readonly subject: string;
+  readonly deadline: number;
+  resolve(answer: { sequence: number; duplicate: boolean }): void;
+  reject(error: Error): void;
+}
+
+class Connection implements NatsConnection {
+  readonly maxPayload: number;
+  readonly closed: Promise<void>;
+  readonly #core: Core;
+  readonly #manager: JetStreamManager;
+  /** One inbox for all acknowledgements: a subscription or a timer each would cost more than the message. */
+  readonly #ackInbox = createInbox();
+  readonly #pending = new Map<string, PendingPublish>();
+  readonly #sweep: NodeJS.Timeout;
+  #publishes = 0;
+
+  constructor(core: Core, manager: JetStreamManager) {
+    this.#core = core;
+    this.#manager = manager;
+    this.maxPayload = core.info?.max_payload ?? 1_048_576;
+    core.subscribe(`${this.#ackInbox}.*`, { callback: (error, message) => this.#acknowledged(error, message) });
+    this.#sweep = setInterval(() => this.#expire(performance.now()), 100);
+    this.closed = core.closed().then(() => {
+      clearInterval(this.#sweep);
+      this.#expire(Infinity);
+    });
+  }
+
+  async ensureStream(spec: StreamSpec): Promise<StreamState> {
+    const wanted = streamConfig(spec);
+    try {
+      const existing = await this.#info(spec.name);
+      if (existing === null) return stateOf(await this.#manager.streams.add(wanted));
+      const same = Object.entries(wanted).every(
+        ([key, value]) => JSON.stringify(existing.config[key as keyof StreamConfig]) === JSON.stringify(value),
+      );
+      if (same) return stateOf(existing);
+      await this.#manager.streams.update(spec.name, wanted);
+      return stateOf(await this.#manager.streams.info(spec.name));
+    } catch (error) {
+      throw unavailable(`stream ${spec.name}`, error);
+    }
+  }
+
+  async streamState(name: string): Promise<StreamState | null> {
+    try {
+      const info = await this.#info(name);
+      return info === null ? null : stateOf(info);
+    } catch (error) {
+      throw unavailable(`stream ${name}`, error);
+    }
+  }
+
+  async deleteStream(name: string): Promise<void> {
+    try {
+      if ((await this.#info(name)) !== null) await this.#manager.streams.delete(name);
+    } catch (error) {
+      throw unavailable(`stream ${name}`, error);
+    }
+  }
+
+  publish(subject: string, payload: Uint8Array, options: PublishOptions = {}): Promise<{ sequence: number; duplicate: boolean }> {
+    return new Promise((resolve, reject) => {
+      if (this.#pending.size >= PUBLISHES_MAX) return reject(new NatsUnavailable('too many publishes are outstanding'));
+      const token = String((this.#publishes += 1));
+      const reply = `${this.#ackInbox}.${token}`;
+      try {
+        this.#core.publish(subject, payload, { reply, ...conditions(options) });
+      } catch (error) {
+        return reject(unavailable(`publish to ${subject}`, error));
+      }
+      const deadline = performance.now() + (options.timeoutMs ?? TIMEOUT_MS);
+      this.#pending.set(token, { subject, deadline, resolve, reject });
+    });
+  }
+
+  async replay(stream: string, visit: (message: StoredMessage) => void): Promise<number> {
+    const before = await this.#knownState(stream);
+    const last = before.lastSequence;
+    if (before.messages === 0) return last;
+    let visited = 0;
+    await this.#read(stream, 0, REPLAY_HEARTBEAT_MS, new AbortController().signal, (stop) => ({
+      room: () => FOLLOW_BATCH_MAX,
+      messages: (batch) => {
+        for (const message of batch) {
+          if (message.sequence > last) return stop();
+          visited += 1;
+          visit(message);
+          if (message.sequence === last) return stop();
+        }
+      },
+      idle: (lastSequence, deliveries) => {
+        if (lastSequence >= last && deliveries === visited) stop();
+      },
+    }));
+    const after = await this.#knownState(stream);
+    // What is kept now and was kept then must have been visited.
+    const owed = after.messages - (after.lastSequence - last);
+    if (after.created !== before.created || visited < owed) {
+      throw new NatsUnavailable(`replay of ${stream}: ${visited} of ${owed} messages`);
+    }
+    return last;
+  }
+
+  async follow(stream: string, fromSequence: number, onBatch: (messages: StoredMessage[]) => void, signal: AbortSignal): Promise<void> {
+    await this.#read(stream, fromSequence, FOLLOW_HEARTBEAT_MS, signal, () => ({
+      room: () => FOLLOW_BATCH_MAX,
+      messages: onBatch,
+    }));
+  }
+
+  async work(
+    stream: string,
+    durable: string,
+    handle: (messages: StoredMessage[]) => Promise<void>,
+    { batchMax, signal, retryMs = 2_000 }: { readonly batchMax: number; readonly signal: AbortSignal; readonly retryMs?: number },
+  ): Promise<void> {
+    await this.#ensureWorker(stream, durable);
+    if (signal.aborted) return;
+    const room = Math.min(batchMax, WORK_UNACKED_MAX / 2);
+    let queue: PulledMessage[] = [];
+    let wake: () => void = () => {};
+    const source = { stream, consumer: durable, inbox: createInbox(), heartbeatMs: FOLLOW_HEARTBEAT_MS, gapless: false };
+    const pull = new Pull(this.#core, source, {
+      room: () => room - queue.length,
+      messages: (batch) => {
+        queue.push(...batch);
+        wake();
+      },
+    });
+    const stop = (): void => pull.stop();
+    signal.addEventListener('abort', stop, { once: true });
+    pull.ended.then(() => wake(), () => wake());
+    try {
+      while (pull.running) {
+        if (queue.length === 0) {
+          await new Promise<void>((resolve) => (wake = resolve));
+          continue;
+        }
+        const batch = queue;
+        queue = [];
+        pull.refill();
+        const answer = await handle(batch).then(() => '+ACK', () => `-NAK {"delay": ${nanos(retryMs)}}`);
+        this.#answer(batch, answer);
+      }
+      await pull.ended;
+    } catch (error) {
+      throw unavailable(`work on ${stream}`, error);
+    } finally {
+      pull.stop();
+      signal.removeEventListener('abort', stop);
+      // Handed back at once, so that the next worker need not wait for them.
+      if (!this.#core.isClosed()) this.#answer(queue, '-NAK');
+    }
+  }
+
+  async close(): Promise<void> {
+    // Closing drops what is still to be sent; a server that does not answer is not waited for.
+    if (!this.#core.isClosed()) await Promise.race([this.#core.flush().catch(() => {}), sleep(FLUSH_MS)]);
+    await this.#core.close();
+    await this.closed;
+  }
+
+  /** An ephemeral consumer from after a sequence, pulled until stopped, aborted or doubtful. */
+  async #read(
+    stream: string,
+    fromSequence: number,
+    heartbeatMs: number,
+    signal: AbortSignal,
+    handlerFor: (stop: () => void) => PullHandler,
+  ): Promise<void> {
+    let pull: Pull | undefined;
+    const stop = (): void => pull?.stop();
+    let consumer: string | undefined;
+    try {
+      consumer = (await this.#manager.consumers.add(stream, ephemeral(fromSequence))).name;
+      if (signal.aborted) return;
+      signal.addEventListener('abort', stop, { once: true });
+      pull = new Pull(this.#core, { stream, consumer, inbox: createInbox(), heartbeatMs, gapless: true }, handlerFor(stop));
+      await pull.ended;
+    } catch (error) {
+      if (error instanceof HandlerFailed) throw error.cause;
+      throw unavailable(`reading ${stream}`, error);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      // It goes by itself when idle; asking spares the server until then.
+      if (consumer !== undefined && !this.#core.isClosed()) void this.#manager.consumers.delete(stream, consumer).catch(() => {});
+    }
+  }
+
+  async #ensureWorker(stream: string, durable: string): Promise<void> {
+    const config: Partial<ConsumerConfig> = {
+      durable_name: durable,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: DeliverPolicy.All,
+      ack_wait: nanos(WORK_ACK_WAIT_MS),
+      max_ack_pending: WORK_UNACKED_MAX,
+    };
+    try {
+      await this.#manager.consumers.add(stream, config).catch(() => this.#manager.consumers.update(stream, durable, config));
+    } catch (error) {
+      throw unavailable(`consumer ${durable} of ${stream}`, error);
+    }
+  }
+
+  #answer(messages: readonly PulledMessage[], answer: string): void {
+    for (const message of messages) this.#core.publish(message.reply, answer);
+  }
+
+  async #knownState(stream: string): Promise<StreamState> {
+    const state = await this.streamState(stream);
+    if (state === null) throw new NatsUnavailable(`there is no stream ${stream}`);
+    return state;
+  }
+
+  async #info(name: string): Promise<StreamInfo | null> {
+    try {
+      return await this.#manager.streams.info(name);
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return null;
+      throw error;
+    }
+  }
+
+  #acknowledged(error: Error | null, message: Msg): void {
+    if (error !== null) return this.#expire(Infinity);
+    const token = message.subject.slice(this.#ackInbox.length + 1);
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    this.#pending.delete(token);
+    const answer = parseAck(message);
+    if ('sequence' in answer) pending.resolve(answer);
+    else if (answer.code === WRONG_LAST_SEQUENCE) pending.reject(new NatsWrongSequence(answer.reason));
+    else pending.reject(new NatsUnavailable(`publish to ${pending.subject}: ${answer.reason}`));
+  }
+
+  #expire(now: number): void {
+    for (const [token, pending] of this.#pending) {
+      if (pending.deadline > now) continue;
+      this.#pending.delete(token);
+      const why = now === Infinity ? 'the connection was closed' : 'no acknowledgement in time';
+      pending.reject(new NatsUnavailable(`publish to ${pending.subject}: ${why}`));
+    }
+  }
+}
+
+function conditions({ expectLastSequence, messageId }: PublishOptions): { readonly headers?: MsgHdrs } {
+  if (expectLastSequence === undefined && messageId === undefined) return {};
+  const conditions = headers();
+  if (expectLastSequence !== undefined) conditions.set('Nats-Expected-Last-Sequence', String(expectLastSequence));
+  if (messageId !== undefined) conditions.set('Nats-Msg-Id', messageId);
+  return { headers: conditions };
+}
+
+function parseAck(message: Msg): { sequence: number; duplicate: boolean } | { code: number; reason: string } {
+  if (message.headers?.code === 503) return { code: 503, reason: 'no stream takes this subject' };
+  try {
+    const answer = message.json<{ seq?: number; duplicate?: boolean; error?: { err_code?: number; description?: string } }>();
+    if (answer.error === undefined && answer.seq !== undefined) return { sequence: answer.seq, duplicate: answer.duplicate === true };
+    return { code: answer.error?.err_code ?? 0, reason: answer.error?.description ?? 'no sequence' };
+  } catch {
+    return { code: 0, reason: 'not an acknowledgement' };
+  }
+}
+
+function streamConfig(spec: StreamSpec): Partial<StreamConfig> & { name: string } {
+  const maxAgeMs = spec.maxAgeMs ?? 0;
+  const duplicateMs = spec.duplicateWindowMs ?? (maxAgeMs === 0 ? 120_000 : Math.min(120_000, maxAgeMs));
+  return {
+    name: spec.name,
+    subjects: [...spec.subjects],
+    storage: StorageType.File,
+    retention: spec.retention === 'workqueue' ? RetentionPolicy.Workqueue : RetentionPolicy.Limits,
+    discard: spec.discard === 'new' ? DiscardPolicy.New : DiscardPolicy.Old,
+    max_bytes: spec.maxBytes,
+    max_msgs_per_subject: spec.maxMessagesPerSubject ?? -1,
+    max_age: nanos(maxAgeMs),
+    duplicate_window: nanos(duplicateMs),
+  };
+}
+
+function ephemeral(fromSequence: number): Partial<ConsumerConfig> {
+  const start = fromSequence > 0
+    ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: fromSequence + 1 }
+    : { deliver_policy: DeliverPolicy.All };
+  return {
+    ...start,
+    name: nuid.next(),
+    ack_policy: AckPolicy.None,
+    inactive_threshold: nanos(CONSUMER_IDLE_MS),
+    mem_storage: true,
+  };
+}
+
+function stateOf(info: StreamInfo): StreamState {
+  const { first_seq, last_seq, messages, bytes } = info.state;
+  return { created: info.created, firstSequence: first_seq, lastSequence: last_seq, messages, bytes };
+}
+
+function unavailable(doing: string, error: unknown): NatsUnavailable {
+  if (error instanceof NatsUnavailable) return error;
+  return new NatsUnavailable(`${doing}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+}
