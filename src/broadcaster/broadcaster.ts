@@ -1,0 +1,278 @@
+/**
+ * The broadcaster: the ledger → frames for whoever is watched.
+ *
+ * Every tick it makes at most one frame per watched stream, and only when there is something to tell:
+ * the counts, the rates, the viewers, a region's staleness or the level changed, or nothing was said
+ * for `keepAliveMs`. Its work follows the streams that are watched and changed; neither the number of
+ * viewers nor streams that nobody watches cost anything. What it keeps of a stream is dropped with
+ * its last viewer.
+ */
+
+import type { EmojiId, StreamId } from '../../crdt/ids.ts';
+import type { DirtyRows, Ledger } from '../../crdt/ledger.ts';
+import type { Cancel, Runtime } from '../../regions/runtime.ts';
+import type { Policy } from '../moderation/policy.ts';
+import { bookEntries, countsByRegion } from './books.ts';
+import type { Frame, FrameFeed, Level, StreamBooks } from './frame-feed.ts';
+import { advanceCrowd, frameNumbers, quietCrowd, type Crowd } from './frame.ts';
+import { createLateness } from './lateness.ts';
+
+export interface BroadcasterOptions {
+  readonly frameMs: number;
+  /** A watched stream is never silent for longer, so that players can tell a broken connection. */
+  readonly keepAliveMs: number;
+  /** Time constant of the smoothed rates. */
+  readonly timeConstantMs: number;
+  /** Streams read but not watched whose rates are kept between reads. */
+  readonly readStreamsMax: number;
+}
+
+export const BROADCASTER_DEFAULTS: BroadcasterOptions = Object.freeze({
+  frameMs: 200,
+  keepAliveMs: 2_000,
+  timeConstantMs: 1_000,
+  readStreamsMax: 1_024,
+});
+
+export interface BroadcasterParts {
+  readonly region: string;
+  readonly ledger: Ledger;
+  readonly runtime: Runtime;
+  readonly policy: () => Policy;
+  /** Peer region → milliseconds since its last word; null when it never spoke. */
+  readonly staleness: () => Readonly<Record<string, number | null>>;
+  /** Viewers of a stream in the peer regions, as far as known. */
+  readonly peerViewers: (stream: StreamId) => number;
+  /** The actor that the stream's shard writes as now. */
+  readonly currentActor: (stream: StreamId) => string;
+  /** Taps of a stream that the current actor's process acknowledged as accepted. */
+  readonly acknowledged: (stream: StreamId) => number;
+  readonly level?: () => Level;
+  /** Told how long each tick took. */
+  readonly observeFrameMs?: (durationMs: number) => void;
+  readonly options?: Partial<BroadcasterOptions>;
+}
+
+/** One edge's connection. Closing it takes back its viewers and its listeners. */
+export interface EdgeFeed extends FrameFeed {
+  close(): void;
+}
+
+export interface BroadcasterStats {
+  /** Gauges. */
+  watchedStreams: number;
+  viewers: number;
+  edges: number;
+  /** Counters. */
+  ticks: number;
+  frames: number;
+  keepAliveFrames: number;
+}
+
+export interface Broadcaster {
+  connectEdge(): EdgeFeed;
+  /** Viewers of this region's edges, for the heartbeat that peers read. */
+  ownViewers(): Iterable<readonly [StreamId, number]>;
+  start(): void;
+  stop(): void;
+  readonly stats: Readonly<BroadcasterStats>;
+}
+
+interface WatchedStream {
+  crowd: Crowd;
+  /** Of all edges of this region. */
+  viewers: number;
+  changed: boolean;
+  framedAt: number;
+  framedViewers: number;
+}
+
+interface ReadStream {
+  readonly crowd: Crowd;
+  readonly readAt: number;
+}
+
+interface Edge {
+  readonly viewers: Map<StreamId, number>;
+  readonly listeners: Set<(frame: Frame) => void>;
+}
+
+const NO_HINTS: ReadonlyMap<EmojiId, number> = new Map();
+
+export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
+  const { region, ledger, runtime, policy, staleness, peerViewers } = parts;
+  const { clock, timers } = runtime;
+  const options = { ...BROADCASTER_DEFAULTS, ...parts.options };
+  const level = parts.level ?? ((): Level => 'exact');
+  const stats: BroadcasterStats = { watchedStreams: 0, viewers: 0, edges: 0, ticks: 0, frames: 0, keepAliveFrames: 0 };
+  const watched = new Map<StreamId, WatchedStream>();
+  const reads = new Map<StreamId, ReadStream>();
+  const edges = new Set<Edge>();
+  const dirty: DirtyRows = ledger.track();
+  const lateness = createLateness();
+  let tickedAt = clock.now();
+  let framedMood = '';
+  let cancel: Cancel | null = null;
+
+  function tick(): void {
+    const at = clock.now();
+    const stale = staleness();
+    lateness.observe(stale, at);
+    for (const { stream } of dirty.take()) {
+      const entry = watched.get(stream);
+      if (entry !== undefined) entry.changed = true;
+    }
+    // Part of every frame and the same for all streams: a change of it is told to all.
+    const mood = `${level()} ${lateness.classes(stale)}`;
+    const elapsedMs = at - tickedAt;
+    for (const [stream, entry] of watched) frameIfDue(stream, entry, at, elapsedMs, stale, mood !== framedMood);
+    framedMood = mood;
+    tickedAt = at;
+    stats.ticks += 1;
+    parts.observeFrameMs?.(clock.now() - at);
+  }
+
+  function frameIfDue(
+    stream: StreamId,
+    entry: WatchedStream,
+    at: number,
+    elapsedMs: number,
+    stale: Readonly<Record<string, number | null>>,
+    moodChanged: boolean,
+  ): void {
+    const viewers = entry.viewers + peerViewers(stream);
+    const moving = entry.changed || entry.crowd.rates.size > 0;
+    const keptAlive = at - entry.framedAt >= options.keepAliveMs;
+    if (!moving && !moodChanged && viewers === entry.framedViewers && !keptAlive) return;
+    const counts = entry.changed ? countsByRegion(ledger.tally(stream)) : entry.crowd.counts;
+    const { crowd, hints } = advanceCrowd(entry.crowd, counts, {
+      elapsedMs,
+      lateRegions: lateness.regions,
+      timeConstantMs: options.timeConstantMs,
+    });
+    entry.crowd = crowd;
+    entry.changed = false;
+    entry.framedAt = at;
+    entry.framedViewers = viewers;
+    stats.frames += 1;
+    if (!moving) stats.keepAliveFrames += 1;
+    send(makeFrame(stream, at, crowd, hints, viewers, stale));
+  }
+
+  function makeFrame(
+    stream: StreamId,
+    at: number,
+    crowd: Crowd,
+    hints: ReadonlyMap<EmojiId, number>,
+    viewers: number,
+    stale: Readonly<Record<string, number | null>>,
+  ): Frame {
+    const numbers = frameNumbers(policy().palette.keys(), crowd, hints);
+    return { stream, region, at, level: level(), ...numbers, viewers, staleness: stale };
+  }
+
+  function send(frame: Frame): void {
+    for (const edge of edges) {
+      if (!edge.viewers.has(frame.stream)) continue;
+      for (const listener of edge.listeners) listener(frame);
+    }
+  }
+
+  function watch(edge: Edge, stream: StreamId, viewers: number): void {
+    if (!edges.has(edge)) return;
+    const before = edge.viewers.get(stream) ?? 0;
+    if (viewers > 0) edge.viewers.set(stream, viewers);
+    else edge.viewers.delete(stream);
+    stats.viewers += viewers - before;
+    let entry = watched.get(stream);
+    if (entry === undefined) {
+      if (viewers === 0) return;
+      entry = {
+        crowd: quietCrowd(countsByRegion(ledger.tally(stream))),
+        viewers: 0,
+        changed: false,
+        framedAt: -Infinity,
+        framedViewers: 0,
+      };
+      watched.set(stream, entry);
+      reads.delete(stream);
+    }
+    entry.viewers += viewers - before;
+    if (entry.viewers === 0) watched.delete(stream);
+    stats.watchedStreams = watched.size;
+  }
+
+  function read(stream: StreamId): Frame {
+    const at = clock.now();
+    const counts = countsByRegion(ledger.tally(stream));
+    const entry = watched.get(stream);
+    const earlier = reads.get(stream);
+    const elapsedMs = at - (entry === undefined ? (earlier?.readAt ?? at) : tickedAt);
+    const { crowd } = advanceCrowd(entry?.crowd ?? earlier?.crowd ?? quietCrowd(counts), counts, {
+      elapsedMs,
+      lateRegions: lateness.regions,
+      timeConstantMs: options.timeConstantMs,
+    });
+    if (entry === undefined && counts.size > 0) rememberRead(stream, { crowd, readAt: at });
+    // Hints belong to the frame that shows them; a read shows nothing.
+    return makeFrame(stream, at, crowd, NO_HINTS, (entry?.viewers ?? 0) + peerViewers(stream), staleness());
+  }
+
+  function rememberRead(stream: StreamId, state: ReadStream): void {
+    reads.delete(stream);
+    reads.set(stream, state);
+    for (const oldest of reads.keys()) {
+      if (reads.size <= options.readStreamsMax) break;
+      reads.delete(oldest);
+    }
+  }
+
+  function books(stream: StreamId): StreamBooks {
+    return {
+      stream,
+      region,
+      digest: ledger.streamDigest(stream),
+      entries: bookEntries(ledger.tally(stream)),
+      actor: parts.currentActor(stream),
+      acknowledged: parts.acknowledged(stream),
+    };
+  }
+
+  return {
+    stats,
+
+    connectEdge() {
+      const edge: Edge = { viewers: new Map(), listeners: new Set() };
+      edges.add(edge);
+      stats.edges = edges.size;
+      return {
+        watch: (stream, viewers) => watch(edge, stream, viewers),
+        onFrame(listener) {
+          edge.listeners.add(listener);
+          return () => edge.listeners.delete(listener);
+        },
+        read: (stream) => Promise.resolve(read(stream)),
+        books: (stream) => Promise.resolve(books(stream)),
+        close() {
+          for (const stream of edge.viewers.keys()) watch(edge, stream, 0);
+          edges.delete(edge);
+          stats.edges = edges.size;
+        },
+      };
+    },
+
+    *ownViewers() {
+      for (const [stream, { viewers }] of watched) yield [stream, viewers] as const;
+    },
+
+    start() {
+      tickedAt = clock.now();
+      cancel ??= timers.every(options.frameMs, tick);
+    },
+
+    stop() {
+      cancel?.();
+      cancel = null;
+    },
+  };
+}
