@@ -8,17 +8,21 @@ export const CLOSE_CODES = {
   unauthenticated: 4401,
   forbidden: 4403,
   'not-found': 4404,
-  'stream-ended': 4410,
-  'too-large': 4413,
-  'rate-limited': 4529,
   overloaded: 4503,
   'hello-timeout': 4508,
-  draining: 4512,
+  'rate-limited': 4529,
 } as const;
 
 export type CloseReason = keyof typeof CLOSE_CODES;
 
+/** The region is going away in good order; another, or this one later, takes over. */
+export const CLOSE_RESTART = 1012;
+
+// What WebSocket libraries send by themselves for broken frames, unwanted kinds of data, broken
+// UTF-8, a broken policy, a message too large, a missing extension: the same input breaks again.
+const PERMANENT = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+
 /** True when a client may reconnect after this code. */
 export function mayReconnect(code: number): boolean {
-  return !(code >= 4400 && code <= 4499);
+  return !(PERMANENT.has(code) || (code >= 4400 && code <= 4499));
 }

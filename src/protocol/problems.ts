@@ -19,15 +19,20 @@ export const PROBLEMS = {
   unauthenticated: { status: 401, title: 'A valid token is needed', temporary: false },
   forbidden: { status: 403, title: 'The token does not allow this', temporary: false },
   'not-found': { status: 404, title: 'There is nothing here', temporary: false },
+  'request-timeout': { status: 408, title: 'The request took too long to arrive', temporary: true },
   'stream-ended': { status: 410, title: 'The stream has ended', temporary: false },
   'too-large': { status: 413, title: 'The request is too large', temporary: false },
   'unsupported-media-type': { status: 415, title: 'Send application/json or application/msgpack', temporary: false },
   'rate-limited': { status: 429, title: 'Too many requests', temporary: true },
+  'headers-too-large': { status: 431, title: 'The headers are too large', temporary: false },
   internal: { status: 500, title: 'Something broke on our side', temporary: true },
   overloaded: { status: 503, title: 'The region is at its limit; nothing was counted', temporary: true },
   unavailable: { status: 503, title: 'The shard is not ready; nothing was acknowledged', temporary: true },
   'history-unavailable': { status: 503, title: 'The database of windows cannot be reached', temporary: true },
 } as const satisfies Record<string, ProblemType>;
+
+/** `Content-Type` of a problem document. */
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
 export type ProblemName = keyof typeof PROBLEMS;
 

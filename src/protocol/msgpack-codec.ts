@@ -1,0 +1,182 @@
+/**
+ * The codec of `ovation.v1.msgpack`: each message is one positional msgpack array in a binary frame,
+ * its first element the type. `docs/PROTOCOL.md` has the table of positions.
+ *
+ * Client messages have exactly the documented number of elements. Server messages may gain elements
+ * at the end; clients pass over them.
+ */
+
+import { Decoder, Encoder } from '@msgpack/msgpack';
+import { serverMessageOf } from './json-codec.ts';
+import { LEVELS_IN_ORDER, MalformedMessage, batchOf, expect, helloOf } from './message-rules.ts';
+import { REACTIONS_PER_BATCH_MAX, type ClientMessage, type FrameMessage, type ServerMessage } from './messages.ts';
+import { readBatch } from './msgpack-batch.ts';
+
+const TYPE = { hello: 0, batch: 1, welcome: 2, ack: 3, error: 4, frame: 5, pace: 6, goaway: 7 } as const;
+const HELLO_FIELDS = 5;
+const BATCH_HEAD_FIELDS = 3;
+/** Rates travel as whole hundredths: 1 to 5 bytes instead of 9. */
+const RATE_UNITS = 100;
+const FIELDS_PER_EMOJI = 4;
+const EMOJI_PER_FRAME_MAX = 1024;
+
+const encoder = new Encoder();
+const clientDecoder = new Decoder({
+  maxStrLength: 4096,
+  maxBinLength: 0,
+  maxArrayLength: BATCH_HEAD_FIELDS + 2 * REACTIONS_PER_BATCH_MAX,
+  maxMapLength: 0,
+  maxExtLength: 0,
+});
+const serverDecoder = new Decoder({
+  maxStrLength: 4096,
+  maxBinLength: 0,
+  maxArrayLength: FIELDS_PER_EMOJI * EMOJI_PER_FRAME_MAX,
+  maxMapLength: EMOJI_PER_FRAME_MAX,
+  maxExtLength: 0,
+});
+
+/** The bytes are the caller's own. */
+export function encodeClientMsgpack(message: ClientMessage): Uint8Array {
+  return encoder.encode(clientFields(message));
+}
+
+/** The bytes are the caller's own. */
+export function encodeServerMsgpack(message: ServerMessage): Uint8Array {
+  return encoder.encode(serverFields(message));
+}
+
+/** @throws MalformedMessage */
+export function decodeClientMsgpack(bytes: Uint8Array): ClientMessage {
+  // The usual batch is read by a reader for just that shape; everything else, errors too, below.
+  return readBatch(bytes) ?? decodeClientSlowly(bytes);
+}
+
+/** What `decodeClientMsgpack` does without its fast path. @throws MalformedMessage */
+export function decodeClientSlowly(bytes: Uint8Array): ClientMessage {
+  const fields = decodeArray(clientDecoder, bytes);
+  switch (fields[0]) {
+    case TYPE.batch:
+      return batchOf(fields[1], fields[2], pairsOf(fields));
+    case TYPE.hello:
+      expect(fields.length === HELLO_FIELDS, `a hello has ${HELLO_FIELDS} elements`);
+      return helloOf(fields[1], fields[2], fields[3] ?? undefined, fields[4] ?? undefined);
+    default:
+      throw new MalformedMessage(`the first element must be ${TYPE.hello} (hello) or ${TYPE.batch} (batch)`);
+  }
+}
+
+/** @throws MalformedMessage */
+export function decodeServerMsgpack(bytes: Uint8Array): ServerMessage {
+  const fields = decodeArray(serverDecoder, bytes);
+  const [type, a, b, c, d, e, f] = fields;
+  switch (type) {
+    case TYPE.ack:
+      return serverMessageOf({ type: 'ack', seq: a, accepted: b, clamped: c, duplicate: d });
+    case TYPE.frame:
+      return serverMessageOf({
+        ...emojiMaps(e),
+        type: 'frame',
+        region: a,
+        at: b,
+        level: levelOf(c),
+        viewers: d,
+        staleness: f,
+      });
+    case TYPE.welcome:
+      return serverMessageOf({ type: 'welcome', region: a, palette: b, batch_ms: c, frame_ms: d, totals: e });
+    case TYPE.error:
+      return serverMessageOf({
+        type: 'error',
+        seq: a,
+        code: b,
+        message: c,
+        temporary: d,
+        retry_after_ms: e ?? undefined,
+      });
+    case TYPE.pace:
+      return serverMessageOf({ type: 'pace', batch_ms: a, level: levelOf(b) });
+    case TYPE.goaway:
+      return serverMessageOf({ type: 'goaway', retry_after_ms: a });
+    default:
+      throw new MalformedMessage('an unknown type of message');
+  }
+}
+
+function clientFields(message: ClientMessage): unknown[] {
+  if (message.type === 'hello') {
+    return [TYPE.hello, message.session_id, message.viewer_id, message.token ?? null, message.unacked_from ?? null];
+  }
+  const fields: unknown[] = [TYPE.batch, message.seq, message.timestamp];
+  for (const { emoji_id, count } of message.reactions) fields.push(emoji_id, count);
+  return fields;
+}
+
+function serverFields(message: ServerMessage): unknown[] {
+  switch (message.type) {
+    case 'ack':
+      return [TYPE.ack, message.seq, message.accepted, message.clamped, message.duplicate];
+    case 'frame':
+      return frameFields(message);
+    case 'welcome':
+      return [TYPE.welcome, message.region, message.palette, message.batch_ms, message.frame_ms, message.totals];
+    case 'error': {
+      const { seq, code, message: text, temporary, retry_after_ms } = message;
+      return [TYPE.error, seq, code, text, temporary, retry_after_ms ?? null];
+    }
+    case 'pace':
+      return [TYPE.pace, message.batch_ms, LEVELS_IN_ORDER.indexOf(message.level)];
+    case 'goaway':
+      return [TYPE.goaway, message.retry_after_ms];
+  }
+}
+
+function frameFields(frame: FrameMessage): unknown[] {
+  const entries: (string | number)[] = [];
+  for (const [emoji, total] of Object.entries(frame.totals)) {
+    entries.push(emoji, total, Math.round((frame.rates[emoji] ?? 0) * RATE_UNITS), frame.hints[emoji] ?? 0);
+  }
+  const level = LEVELS_IN_ORDER.indexOf(frame.level);
+  return [TYPE.frame, frame.region, frame.at, level, frame.viewers, entries, frame.staleness];
+}
+
+/** Undoes `frameFields`: what is zero is left out of rates and hints, as in every frame. */
+function emojiMaps(entries: unknown): Record<'totals' | 'rates' | 'hints', Record<string, unknown>> {
+  expect(Array.isArray(entries) && entries.length % FIELDS_PER_EMOJI === 0, 'the entries of a frame come in fours');
+  const maps: Record<'totals' | 'rates' | 'hints', Record<string, unknown>> = { totals: {}, rates: {}, hints: {} };
+  const list = entries as unknown[];
+  for (let index = 0; index < list.length; index += FIELDS_PER_EMOJI) {
+    const emoji = list[index];
+    const rate = list[index + 2];
+    // Other keys than texts would be refused anyway, but not before they were keys.
+    expect(typeof emoji === 'string' && emoji !== '__proto__' && typeof rate === 'number', 'not an entry of a frame');
+    maps.totals[emoji] = list[index + 1];
+    if (rate !== 0) maps.rates[emoji] = rate / RATE_UNITS;
+    if (list[index + 3] !== 0) maps.hints[emoji] = list[index + 3];
+  }
+  return maps;
+}
+
+function levelOf(index: unknown): FrameMessage['level'] | undefined {
+  return typeof index === 'number' ? LEVELS_IN_ORDER[index] : undefined;
+}
+
+function pairsOf(fields: readonly unknown[]): { emoji_id: unknown; count: unknown }[] {
+  expect((fields.length - BATCH_HEAD_FIELDS) % 2 === 0, 'a batch ends in pairs of emoji and count');
+  const pairs: { emoji_id: unknown; count: unknown }[] = [];
+  for (let index = BATCH_HEAD_FIELDS; index < fields.length; index += 2) {
+    pairs.push({ emoji_id: fields[index], count: fields[index + 1] });
+  }
+  return pairs;
+}
+
+function decodeArray(decoder: Decoder, bytes: Uint8Array): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = decoder.decode(bytes);
+  } catch (error) {
+    throw new MalformedMessage('not msgpack, or larger than any message', { cause: error });
+  }
+  expect(Array.isArray(value), 'a message is a msgpack array');
+  return value as unknown[];
+}
