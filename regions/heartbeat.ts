@@ -1,0 +1,116 @@
+/**
+ * The heartbeat: what the writer of a log says about the log, once a second.
+ *
+ * Brokers lose messages silently, and report a lag of 0 while they do. The heartbeat is how readers
+ * know: it carries the digest of all entries of the region's actors and each current actor's sequence,
+ * both exactly as the log holds them at its place. It also carries the viewers of the region.
+ *
+ * Wire format: one version byte, then a msgpack array `[at, digest | nil,
+ * [shard, epoch, sequence, …], [stream, viewers, …]]`. Pure and strict.
+ */
+
+import { Decoder, Encoder } from '@msgpack/msgpack';
+import { actorId, parseActorId, type ActorId } from '../crdt/actor.ts';
+import { isId, type StreamId } from '../crdt/ids.ts';
+
+export interface Heartbeat {
+  /** The writer's clock when it was made, milliseconds since the epoch. */
+  readonly at: number;
+  /** Digest of the region's entries in the log; null when the log lags behind what was counted. */
+  readonly digest: string | null;
+  /** The highest sequence that the log holds of each actor that the region writes as now. */
+  readonly actors: readonly (readonly [actor: ActorId, sequence: number])[];
+  /** Viewers in the region, of the streams most watched. */
+  readonly viewers: readonly (readonly [stream: StreamId, viewers: number])[];
+}
+
+export const HEARTBEAT_VERSION = 1;
+export const HEARTBEAT_ACTORS_MAX = 1024;
+export const HEARTBEAT_STREAMS_MAX = 4096;
+export const HEARTBEAT_BYTES_MAX = 512 * 1024;
+
+/** Bytes that are no heartbeat. */
+export class MalformedHeartbeat extends Error {
+  override readonly name = 'MalformedHeartbeat';
+}
+
+const DIGEST_PATTERN = /^[0-9a-f]{16}$/;
+const encoder = new Encoder();
+const decoder = new Decoder({
+  maxStrLength: 64,
+  maxBinLength: 0,
+  maxArrayLength: Math.max(3 * HEARTBEAT_ACTORS_MAX, 2 * HEARTBEAT_STREAMS_MAX),
+  maxMapLength: 0,
+  maxExtLength: 0,
+});
+
+/** Keeps the lists within their bounds: of the viewers the most watched streams. */
+export function encodeHeartbeat({ at, digest, actors, viewers }: Heartbeat): Uint8Array {
+  const actorFields = actors.slice(0, HEARTBEAT_ACTORS_MAX).flatMap(([actor, sequence]) => {
+    const { shard, epoch } = parseActorId(actor);
+    return [shard, epoch, sequence];
+  });
+  const body = encoder.encodeSharedRef([Math.floor(at), digest, actorFields, mostWatched(viewers).flat()]);
+  const bytes = new Uint8Array(1 + body.length);
+  bytes[0] = HEARTBEAT_VERSION;
+  bytes.set(body, 1);
+  return bytes;
+}
+
+/** @throws MalformedHeartbeat */
+export function decodeHeartbeat(region: string, bytes: Uint8Array): Heartbeat {
+  if (bytes.length > HEARTBEAT_BYTES_MAX) throw new MalformedHeartbeat(`a heartbeat of ${bytes.length} bytes`);
+  if (bytes[0] !== HEARTBEAT_VERSION) {
+    throw new MalformedHeartbeat(`heartbeat version ${bytes[0]}; this build reads ${HEARTBEAT_VERSION}`);
+  }
+  const fields = decodeFields(bytes);
+  if (!Array.isArray(fields) || fields.length !== 4) throw new MalformedHeartbeat('not a heartbeat');
+  const [at, digest, actors, viewers] = fields as unknown[];
+  if (!isCount(at)) throw new MalformedHeartbeat('the time is no count');
+  if (digest !== null && (typeof digest !== 'string' || !DIGEST_PATTERN.test(digest))) {
+    throw new MalformedHeartbeat('not a digest');
+  }
+  return { at, digest, actors: decodeActors(region, actors), viewers: decodeViewers(viewers) };
+}
+
+function decodeActors(region: string, fields: unknown): Heartbeat['actors'] {
+  if (!Array.isArray(fields) || fields.length % 3 !== 0) throw new MalformedHeartbeat('not a list of actors');
+  const actors: [ActorId, number][] = [];
+  for (let index = 0; index < fields.length; index += 3) {
+    const shard: unknown = fields[index];
+    const epoch: unknown = fields[index + 1];
+    const sequence: unknown = fields[index + 2];
+    if (!isCount(shard) || !isCount(epoch) || epoch === 0 || !isCount(sequence)) throw new MalformedHeartbeat('not an actor');
+    actors.push([actorId({ region, shard, epoch }), sequence]);
+  }
+  return actors;
+}
+
+function decodeViewers(fields: unknown): Heartbeat['viewers'] {
+  if (!Array.isArray(fields) || fields.length % 2 !== 0) throw new MalformedHeartbeat('not a list of viewers');
+  const viewers: [StreamId, number][] = [];
+  for (let index = 0; index < fields.length; index += 2) {
+    const stream: unknown = fields[index];
+    const count: unknown = fields[index + 1];
+    if (!isId(stream) || !isCount(count)) throw new MalformedHeartbeat('not viewers of a stream');
+    viewers.push([stream as StreamId, count]);
+  }
+  return viewers;
+}
+
+function decodeFields(bytes: Uint8Array): unknown {
+  try {
+    return decoder.decode(bytes.subarray(1));
+  } catch (error) {
+    throw new MalformedHeartbeat('not msgpack', { cause: error });
+  }
+}
+
+function mostWatched(viewers: Heartbeat['viewers']): Heartbeat['viewers'] {
+  if (viewers.length <= HEARTBEAT_STREAMS_MAX) return viewers;
+  return [...viewers].sort(([, a], [, b]) => b - a).slice(0, HEARTBEAT_STREAMS_MAX);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
+}

@@ -1,0 +1,177 @@
+/**
+ * What the publisher and the followers share: how messages are understood, joined and counted.
+ *
+ * Everything that enters the ledger from a log passes `join` here, so this is where a claim about one
+ * of this process' own current actors is noticed: only this process may know of their latest counts.
+ */
+
+import { regionOf, type ActorId } from '../crdt/actor.ts';
+import type { Ledger } from '../crdt/ledger.ts';
+import { MalformedRow, decodeRow, type Row } from '../crdt/row.ts';
+import type { BackoffLimits } from './backoff.ts';
+import { MalformedHeartbeat, decodeHeartbeat, type Heartbeat } from './heartbeat.ts';
+import type { LogMessage } from './log.ts';
+import type { Log, Runtime } from './runtime.ts';
+import { parseKey } from './subjects.ts';
+
+export interface ReplicationOptions {
+  /** The gossip tick: rows are published this long after the last ones, or up to twice as long. */
+  readonly tickMs: number;
+  /** Rows encoded in one turn of the event loop. */
+  readonly rowsPerTickMax: number;
+  /** After this long with rows left over, one turn takes all of them: only then a digest can be told. */
+  readonly leftOverMs: number;
+  readonly custodyRowsPerTickMax: number;
+  readonly heartbeatMs: number;
+  /** A peer silent for this long has no viewers that we know of. */
+  readonly viewersForgottenMs: number;
+  /** How long a stop may wait for the log to take the last rows. */
+  readonly flushMs: number;
+  readonly backoff: BackoffLimits;
+  /** Told how long each append took. */
+  readonly observeAppend?: (durationMs: number) => void;
+  /** Told the age of each heartbeat when it arrives, by the two regions' clocks. */
+  readonly observeHeartbeatAge?: (peer: string, ageMs: number) => void;
+}
+
+export const REPLICATION_DEFAULTS: ReplicationOptions = Object.freeze({
+  tickMs: 50,
+  rowsPerTickMax: 4096,
+  leftOverMs: 5000,
+  custodyRowsPerTickMax: 256,
+  heartbeatMs: 1000,
+  viewersForgottenMs: 10_000,
+  flushMs: 2000,
+  backoff: Object.freeze({ minMs: 200, maxMs: 2000 }),
+});
+
+/** Counters since the start; read by whoever shows metrics. */
+export interface ReplicationStats {
+  rowsPublished: number;
+  bytesPublished: number;
+  heartbeatsPublished: number;
+  custodyRowsPublished: number;
+  appendFailures: number;
+  /** Times that the own log was opened, the first included. */
+  opens: number;
+  /** Times that the own log had lost acknowledged messages. */
+  losses: number;
+  messagesReceived: number;
+  bytesReceived: number;
+  /** Rows received that told something new. */
+  rowsMerged: number;
+  custodyRowsMerged: number;
+  malformed: number;
+  /** Times that reading a peer's log broke off. */
+  disconnects: number;
+  heartbeatMismatches: number;
+  /** Times that a peer's log was read again from its first message to mend a mismatch. */
+  repairs: number;
+  identityClashes: number;
+}
+
+export type LogEntry =
+  | { readonly kind: 'row' | 'custody'; readonly row: Row }
+  | { readonly kind: 'heartbeat'; readonly heartbeat: Heartbeat };
+
+export interface Replication {
+  readonly region: string;
+  readonly ledger: Ledger;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  readonly options: ReplicationOptions;
+  readonly stats: ReplicationStats;
+  /** What a message of a region's log says; null when it is malformed, which is counted and logged. */
+  read(from: string, message: LogMessage): LogEntry | null;
+  /** Joins a row; true when the ledger changed. */
+  join(row: Row): boolean;
+}
+
+export interface ReplicationParts {
+  readonly region: string;
+  readonly ledger: Ledger;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** The actors that this process writes as now, with the sequence of their last commits. */
+  readonly currentActors: () => ReadonlyMap<ActorId, number>;
+  /** Someone else has counted as one of our current actors: it must never count again. */
+  readonly onIdentityClash: (actor: ActorId) => void;
+}
+
+const MALFORMED_LOG_INTERVAL_MS = 10_000;
+
+export function createReplication(parts: ReplicationParts, options: ReplicationOptions): Replication {
+  const { region, ledger, runtime, log, currentActors, onIdentityClash } = parts;
+  const stats = emptyStats();
+  let malformedLoggedAt = -Infinity;
+
+  const refuse = (from: string, key: string, reason: string): null => {
+    stats.malformed += 1;
+    const now = runtime.clock.now();
+    if (now - malformedLoggedAt >= MALFORMED_LOG_INTERVAL_MS) {
+      malformedLoggedAt = now;
+      log.warn({ from, key, reason, malformed: stats.malformed }, 'skipped a malformed message of the log');
+    }
+    return null;
+  };
+
+  return {
+    region,
+    ledger,
+    runtime,
+    log,
+    options,
+    stats,
+    read(from, message) {
+      const key = parseKey(from, message.key);
+      if (key === null) return refuse(from, message.key, 'unknown key');
+      try {
+        if (key.kind === 'heartbeat') return { kind: 'heartbeat', heartbeat: decodeHeartbeat(from, message.payload) };
+        return { kind: key.kind, row: decodeRow(key.stream, key.actor, message.payload) };
+      } catch (error) {
+        if (!(error instanceof MalformedRow || error instanceof MalformedHeartbeat)) throw error;
+        return refuse(from, message.key, error.message);
+      }
+    },
+    join(row) {
+      if (regionOf(row.actor) === region && currentActors().has(row.actor) && !covers(ledger.row(row), row)) {
+        stats.identityClashes += 1;
+        log.error({ actor: row.actor, stream: row.stream }, 'another process has counted as one of our actors');
+        // First the fence, then the join: the row is true, but our counting above it would be swallowed.
+        onIdentityClash(row.actor);
+      }
+      return ledger.join(row);
+    },
+  };
+}
+
+/** True when joining the other row into the one held would change nothing. */
+export function covers(held: Row | undefined, other: Row): boolean {
+  if (held === undefined || held.sequence < other.sequence) return false;
+  const entries = new Map(held.entries.map((entry) => [entry.emoji, entry]));
+  return other.entries.every(({ emoji, increments, decrements }) => {
+    const entry = entries.get(emoji);
+    return (entry?.increments ?? 0) >= increments && (entry?.decrements ?? 0) >= decrements;
+  });
+}
+
+function emptyStats(): ReplicationStats {
+  return {
+    rowsPublished: 0,
+    bytesPublished: 0,
+    heartbeatsPublished: 0,
+    custodyRowsPublished: 0,
+    appendFailures: 0,
+    opens: 0,
+    losses: 0,
+    messagesReceived: 0,
+    bytesReceived: 0,
+    rowsMerged: 0,
+    custodyRowsMerged: 0,
+    malformed: 0,
+    disconnects: 0,
+    heartbeatMismatches: 0,
+    repairs: 0,
+    identityClashes: 0,
+  };
+}

@@ -1,0 +1,103 @@
+/**
+ * The replicator: makes every region's ledger the same, over logs that may lose, double or delay.
+ *
+ * A region publishes the rows of its own actors to its own log and reads each peer's. It never echoes
+ * a peer's rows, save those that the peer has lost (custody). Rules: `docs/SPEC.md`, REP.
+ *
+ * `recover` first: until the own log was read back, nothing is published. Then `start`.
+ */
+
+import type { StreamId } from '../crdt/ids.ts';
+import type { LogReader } from './log.ts';
+import { PeerFollower, type PeerStatus } from './peer-follower.ts';
+import {
+  REPLICATION_DEFAULTS,
+  createReplication,
+  type ReplicationOptions,
+  type ReplicationParts,
+  type ReplicationStats,
+} from './replication.ts';
+import { RowPublisher, type RowPublisherParts } from './row-publisher.ts';
+import { sleep } from './runtime.ts';
+
+export interface ReplicatorParts extends ReplicationParts, RowPublisherParts {
+  /** Of each peer region, a reader of its log. */
+  readonly readers: ReadonlyMap<string, LogReader>;
+  readonly options?: Partial<ReplicationOptions>;
+}
+
+export interface Replicator {
+  readonly stats: Readonly<ReplicationStats>;
+  /** Joins what the own log holds; tries until it can, or until stopped. */
+  recover(): Promise<void>;
+  start(): void;
+  /** Publishes what is left, for a bounded time, and lets go of the logs. */
+  stop(): Promise<void>;
+  /** Of each peer, the time since its last message in milliseconds; null when it never spoke. */
+  staleness(): Record<string, number | null>;
+  /** Viewers of a stream in the peer regions, as far as known. */
+  viewers(stream: StreamId): number;
+  /** Own rows that the own log does not hold yet. */
+  rowsWaiting(): number;
+  /** At least the age of the oldest of them in milliseconds; 0 when there are none. */
+  oldestDirtyMs(): number;
+  peers(): PeerStatus[];
+}
+
+export function createReplicator(parts: ReplicatorParts): Replicator {
+  const replication = createReplication(parts, { ...REPLICATION_DEFAULTS, ...parts.options });
+  const { runtime, options, log } = replication;
+  const publisher = new RowPublisher(replication, parts);
+  const followers = new Map(
+    Array.from(parts.readers, ([peer, reader]) => [
+      peer,
+      new PeerFollower(peer, reader, replication, (rows) => publisher.keep(rows)),
+    ]),
+  );
+  const stopping = new AbortController();
+  let recovering: Promise<void> | null = null;
+  let running: Promise<unknown> | null = null;
+
+  const finish = async (deadline: AbortController): Promise<void> => {
+    try {
+      await Promise.all([recovering, running]);
+      if (publisher.recovered) await publisher.flush(deadline.signal);
+    } catch (error) {
+      log.error({ error }, 'could not finish replicating');
+    }
+    deadline.abort();
+  };
+
+  return {
+    stats: replication.stats,
+    recover() {
+      recovering ??= publisher.recover(stopping.signal);
+      return recovering;
+    },
+    start() {
+      if (!publisher.recovered) throw new Error('recover() comes first: publishing before it could take counts back');
+      running ??= Promise.all([
+        publisher.run(stopping.signal),
+        ...Array.from(followers.values(), (follower) => follower.run(stopping.signal)),
+      ]);
+    },
+    async stop() {
+      stopping.abort();
+      const deadline = new AbortController();
+      void finish(deadline);
+      await sleep(runtime.timers, options.flushMs, deadline.signal);
+      deadline.abort();
+      if (publisher.rowsWaiting > 0) log.warn({ rows: publisher.rowsWaiting }, 'stopped before the own log held every row');
+      await publisher.close();
+    },
+    staleness: () => Object.fromEntries(Array.from(followers, ([peer, follower]) => [peer, follower.stalenessMs()])),
+    viewers(stream) {
+      let viewers = 0;
+      for (const follower of followers.values()) viewers += follower.viewers(stream);
+      return viewers;
+    },
+    rowsWaiting: () => publisher.rowsWaiting,
+    oldestDirtyMs: () => publisher.oldestDirtyMs(),
+    peers: () => Array.from(followers.values(), (follower) => follower.status()),
+  };
+}

@@ -1,0 +1,238 @@
+/**
+ * The row publisher: keeps a region's own log equal to what the region has counted.
+ *
+ * It holds a set of rows that the log lacks, not a queue of changes: a slow log makes the cadence
+ * slower and never lets anything pile up. One append is in flight at a time, all of it encoded in one
+ * turn of the event loop, so a heartbeat that ends a batch with no row left over describes exactly what
+ * the log holds. Whenever the log is opened, every row that it lacks is published again: what a broker
+ * lost, for whatever reason, it is given anew.
+ */
+
+import { regionOf, type ActorId } from '../crdt/actor.ts';
+import { DirtyRows, type RowId } from '../crdt/ledger.ts';
+import { encodeRow } from '../crdt/row.ts';
+import type { StreamId } from '../crdt/ids.ts';
+import { backoffMs } from './backoff.ts';
+import { encodeHeartbeat } from './heartbeat.ts';
+import { LogFenced, type LogWriter } from './log.ts';
+import type { Replication } from './replication.ts';
+import { sleep } from './runtime.ts';
+import { HEARTBEAT_KEY, custodyKey, rowKey } from './subjects.ts';
+
+export interface RowPublisherParts {
+  readonly writer: LogWriter;
+  readonly currentActors: () => ReadonlyMap<ActorId, number>;
+  readonly ownViewers: () => Iterable<readonly [StreamId, number]>;
+  /** Another process writes our log: this one must stop. */
+  readonly onFenced: () => void;
+}
+
+interface Batch {
+  readonly messages: { readonly key: string; readonly payload: Uint8Array }[];
+  readonly rows: readonly RowId[];
+  readonly custody: readonly RowId[];
+  readonly heartbeat: boolean;
+  /** No row was left over. */
+  readonly whole: boolean;
+}
+
+export class RowPublisher {
+  readonly #replication: Replication;
+  readonly #parts: RowPublisherParts;
+  readonly #dirty: DirtyRows;
+  readonly #custody = new DirtyRows();
+  #recovered = false;
+  #isOpen = false;
+  #fenced = false;
+  #failures = 0;
+  #rowsInFlight = 0;
+  #heartbeatAt = -Infinity;
+  /** The log holds everything that was counted before this time. */
+  #wholeAt: number;
+  #openedAt = -Infinity;
+
+  constructor(replication: Replication, parts: RowPublisherParts) {
+    this.#replication = replication;
+    this.#parts = parts;
+    this.#dirty = replication.ledger.track((actor) => regionOf(actor) === replication.region);
+    this.#wholeAt = replication.runtime.clock.now();
+  }
+
+  get recovered(): boolean {
+    return this.#recovered;
+  }
+
+  /** Rows that the log lacks. */
+  get rowsWaiting(): number {
+    return this.#dirty.size + this.#rowsInFlight;
+  }
+
+  /** At least the age of the oldest change that the log lacks; 0 when it lacks none. */
+  oldestDirtyMs(): number {
+    return this.rowsWaiting === 0 ? 0 : this.#replication.runtime.clock.now() - this.#wholeAt;
+  }
+
+  /** Keeps rows of a peer in our log. They are published a few at a time. */
+  keep(rows: Iterable<RowId>): void {
+    for (const row of rows) this.#custody.mark(row);
+  }
+
+  /** Opens the log and joins what it holds, however long that takes. */
+  async recover(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.#fenced) {
+      await this.#open();
+      if (this.#isOpen) {
+        this.#recovered = true;
+        return;
+      }
+      await this.#pause(signal);
+    }
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!this.#fenced) {
+      await this.#pause(signal);
+      if (signal.aborted) return;
+      await this.#turn();
+    }
+  }
+
+  /** Publishes what is left and a last heartbeat, trying until the signal is aborted. */
+  async flush(signal: AbortSignal): Promise<void> {
+    this.#heartbeatAt = -Infinity;
+    while (!signal.aborted && !this.#fenced) {
+      await this.#turn();
+      if (this.#isOpen && this.rowsWaiting === 0 && this.#heartbeatAt !== -Infinity) return;
+      if (this.#failures > 0) await this.#pause(signal);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#isOpen = false;
+    return this.#parts.writer.close();
+  }
+
+  /** A tick when all is well, longer after failures. Never the same for two regions. */
+  #pause(signal: AbortSignal): Promise<void> {
+    const { runtime, options } = this.#replication;
+    const { tickMs } = options;
+    const pauseMs =
+      this.#failures > 0
+        ? backoffMs(this.#failures, options.backoff, runtime.random)
+        : tickMs + runtime.random.next() * tickMs;
+    return sleep(runtime.timers, pauseMs, signal);
+  }
+
+  async #turn(): Promise<void> {
+    const { clock } = this.#replication.runtime;
+    if (this.rowsWaiting === 0) this.#wholeAt = clock.now();
+    if (!this.#isOpen) return this.#open();
+    const batch = this.#compose();
+    if (batch.messages.length === 0) return;
+    const composedAt = clock.now();
+    this.#rowsInFlight = batch.rows.length;
+    try {
+      await this.#parts.writer.append(batch.messages);
+      this.#published(batch, composedAt);
+    } catch (error) {
+      for (const row of batch.rows) this.#dirty.mark(row);
+      for (const row of batch.custody) this.#custody.mark(row);
+      this.#replication.stats.appendFailures += 1;
+      this.#failed(error, 'could not append to the own log');
+    } finally {
+      this.#rowsInFlight = 0;
+    }
+  }
+
+  #compose(): Batch {
+    const { ledger, options, region, runtime } = this.#replication;
+    const now = runtime.clock.now();
+    const leftOverMs = now - Math.max(this.#wholeAt, this.#openedAt);
+    const rows = this.#dirty.take(leftOverMs > options.leftOverMs ? Infinity : options.rowsPerTickMax);
+    const custody = this.#custody.take(options.custodyRowsPerTickMax);
+    const whole = this.#dirty.size === 0;
+    const heartbeat = now - this.#heartbeatAt >= options.heartbeatMs;
+    const messages: Batch['messages'] = [];
+    const add = (ids: readonly RowId[], keyOf: (id: RowId) => string): void => {
+      for (const id of ids) {
+        const row = ledger.row(id);
+        if (row !== undefined) messages.push({ key: keyOf(id), payload: encodeRow(row) });
+      }
+    };
+    add(rows, rowKey);
+    add(custody, custodyKey);
+    if (heartbeat) {
+      const payload = encodeHeartbeat({
+        at: now,
+        digest: whole ? ledger.regionDigest(region) : null,
+        actors: Array.from(this.#parts.currentActors().keys(), (actor) => [actor, ledger.sequence(actor)] as const),
+        viewers: [...this.#parts.ownViewers()],
+      });
+      messages.push({ key: HEARTBEAT_KEY, payload });
+    }
+    return { messages, rows, custody, heartbeat, whole };
+  }
+
+  #published(batch: Batch, composedAt: number): void {
+    const { stats, options, runtime } = this.#replication;
+    this.#failures = 0;
+    if (batch.whole) this.#wholeAt = composedAt;
+    if (batch.heartbeat) {
+      this.#heartbeatAt = composedAt;
+      stats.heartbeatsPublished += 1;
+    }
+    stats.rowsPublished += batch.rows.length;
+    stats.custodyRowsPublished += batch.custody.length;
+    for (const { payload } of batch.messages) stats.bytesPublished += payload.length;
+    options.observeAppend?.(runtime.clock.now() - composedAt);
+  }
+
+  async #open(): Promise<void> {
+    const { region, log, runtime, stats } = this.#replication;
+    /** The actor sequence of each row that the log holds. */
+    const logged = new Map<string, number>();
+    try {
+      const { intact } = await this.#parts.writer.open((message) => {
+        const entry = this.#replication.read(region, message);
+        if (entry === null || entry.kind === 'heartbeat') return;
+        if (entry.kind === 'row') logged.set(message.key, entry.row.sequence);
+        this.#replication.join(entry.row);
+      });
+      this.#isOpen = true;
+      this.#failures = 0;
+      this.#heartbeatAt = -Infinity;
+      this.#openedAt = runtime.clock.now();
+      stats.opens += 1;
+      if (!intact) stats.losses += 1;
+      const missing = this.#markWhatIsMissing(logged);
+      log.info({ rows: logged.size, missing, intact }, 'opened the own log');
+    } catch (error) {
+      this.#failed(error, 'could not open the own log');
+    }
+  }
+
+  /** Makes exactly those own rows dirty that the log does not hold as we do. */
+  #markWhatIsMissing(logged: ReadonlyMap<string, number>): number {
+    const { ledger, region } = this.#replication;
+    this.#dirty.take();
+    for (const row of ledger.rows((actor) => regionOf(actor) === region)) {
+      if ((logged.get(rowKey(row)) ?? -1) < row.sequence) this.#dirty.mark(row);
+    }
+    return this.#dirty.size;
+  }
+
+  #failed(error: unknown, what: string): void {
+    const { log } = this.#replication;
+    this.#isOpen = false;
+    this.#failures += 1;
+    if (error instanceof LogFenced) {
+      this.#fenced = true;
+      log.error({ error }, 'another process writes our log: this one publishes no more');
+      this.#parts.onFenced();
+    } else if (this.#failures === 1) {
+      log.warn({ error }, what);
+    } else {
+      log.debug({ error, failures: this.#failures }, what);
+    }
+  }
+}
