@@ -23,7 +23,7 @@ export interface Actor {
 
 /** @throws MalformedId */
 export function actorId(actor: Actor): ActorId {
-  if (!isId(actor.region) || !isIndex(actor.shard) || !isIndex(actor.epoch)) throw new MalformedId('actor');
+  if (!isId(actor.region) || !isIndex(actor.shard) || !isEpoch(actor.epoch)) throw new MalformedId('actor');
   return `${actor.region}/${actor.shard}/${actor.epoch}` as ActorId;
 }
 
@@ -35,7 +35,7 @@ export function parseActorId(text: unknown): Actor {
   if (parts.length !== 3 || !isId(region)) throw new MalformedId('actor');
   const actor: Actor = { region, shard: Number(shardText), epoch: Number(epochText) };
   // Only the canonical spelling is an id, or one actor could appear under two keys.
-  if (!isIndex(actor.shard) || !isIndex(actor.epoch) || `${region}/${actor.shard}/${actor.epoch}` !== text) {
+  if (!isIndex(actor.shard) || !isEpoch(actor.epoch) || `${region}/${actor.shard}/${actor.epoch}` !== text) {
     throw new MalformedId('actor');
   }
   return actor;
@@ -60,4 +60,8 @@ export function mintEpoch(nowMs: number, knownEpochs: Iterable<number>): number 
 
 function isIndex(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
+}
+
+function isEpoch(value: number): boolean {
+  return isIndex(value) && value > 0;
 }

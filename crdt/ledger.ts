@@ -9,7 +9,8 @@
 
 import { regionOf, type ActorId } from './actor.ts';
 import { Digest, hashInteger, hashText } from './digest.ts';
-import type { EmojiId, StreamId } from './ids.ts';
+import type { StreamId } from './ids.ts';
+import type { PnEntry } from './pn-counter.ts';
 import type { Row } from './row.ts';
 import { Tally } from './tally.ts';
 
@@ -18,10 +19,21 @@ export interface RowId {
   readonly actor: ActorId;
 }
 
+/** What is kept of an actor over all streams, so that merging an entry hashes nothing twice. */
+interface ActorState {
+  /** The highest actor sequence merged. */
+  sequence: number;
+  /** The digest of the actor's region. */
+  readonly digest: Digest;
+  /** The two 32-bit hashes of the actor id, continued with stream and emoji. */
+  readonly high: number;
+  readonly low: number;
+}
+
 export class Ledger {
   readonly #tallies = new Map<StreamId, Tally>();
   readonly #digests = new Map<string, Digest>();
-  readonly #sequences = new Map<ActorId, number>();
+  readonly #actors = new Map<ActorId, ActorState>();
   readonly #trackers: { readonly accepts: (actor: ActorId) => boolean; readonly dirty: DirtyRows }[] = [];
 
   tally(stream: StreamId): Tally | undefined {
@@ -38,12 +50,12 @@ export class Ledger {
 
   /** Every actor that any row was merged of. */
   actors(): IterableIterator<ActorId> {
-    return this.#sequences.keys();
+    return this.#actors.keys();
   }
 
   /** The highest actor sequence merged of an actor, over all streams; 0 when none was. */
   sequence(actor: ActorId): number {
-    return this.#sequences.get(actor) ?? 0;
+    return this.#actors.get(actor)?.sequence ?? 0;
   }
 
   row({ stream, actor }: RowId): Row | undefined {
@@ -67,13 +79,17 @@ export class Ledger {
       tally = new Tally(row.stream);
       this.#tallies.set(row.stream, tally);
     }
-    const digest = this.#digestOf(regionOf(row.actor));
-    const changed = tally.join(row, (actor, emoji, before, after) => {
-      toggleEntry(digest, row.stream, actor, emoji, before.increments, before.decrements);
-      toggleEntry(digest, row.stream, actor, emoji, after.increments, after.decrements);
+    const actor = this.#actorState(row.actor);
+    const high = hashText(row.stream, actor.high);
+    const low = hashText(row.stream, actor.low);
+    const changed = tally.join(row, (_actor, emoji, before, after) => {
+      const entryHigh = hashText(emoji, high);
+      const entryLow = hashText(emoji, low);
+      toggleEntry(actor.digest, entryHigh, entryLow, before);
+      toggleEntry(actor.digest, entryHigh, entryLow, after);
     });
     if (!changed) return false;
-    if (row.sequence > this.sequence(row.actor)) this.#sequences.set(row.actor, row.sequence);
+    if (row.sequence > actor.sequence) actor.sequence = row.sequence;
     for (const { accepts, dirty } of this.#trackers) if (accepts(row.actor)) dirty.mark(row);
     return true;
   }
@@ -87,32 +103,35 @@ export class Ledger {
 
   /** The digest of all entries of a region's actors. Equal on ledgers that hold the same counts. */
   regionDigest(region: string): string {
-    return this.#digestOf(region).toString();
+    return (this.#digests.get(region) ?? new Digest()).toString();
   }
 
   /** The digest of one stream's entries, of all actors. */
   streamDigest(stream: StreamId): string {
     const digest = new Digest();
-    const tally = this.#tallies.get(stream);
-    for (const [emoji, counter] of tally?.counters() ?? []) {
+    for (const [emoji, counter] of this.#tallies.get(stream)?.counters() ?? []) {
       for (const [actor, entry] of counter.entries()) {
-        toggleEntry(digest, stream, actor, emoji, entry.increments, entry.decrements);
+        const { high, low } = this.#actorState(actor);
+        toggleEntry(digest, hashText(emoji, hashText(stream, high)), hashText(emoji, hashText(stream, low)), entry);
       }
     }
     return digest.toString();
   }
 
-  #digestOf(region: string): Digest {
-    let digest = this.#digests.get(region);
-    if (digest === undefined) {
-      digest = new Digest();
-      this.#digests.set(region, digest);
+  #actorState(actor: ActorId): ActorState {
+    let state = this.#actors.get(actor);
+    if (state === undefined) {
+      const region = regionOf(actor);
+      let digest = this.#digests.get(region);
+      if (digest === undefined) this.#digests.set(region, (digest = new Digest()));
+      state = { sequence: 0, digest, high: hashText(actor, HIGH_SEED), low: hashText(actor, LOW_SEED) };
+      this.#actors.set(actor, state);
     }
-    return digest;
+    return state;
   }
 }
 
-/** The rows that changed and that nobody has taken yet, each once, longest-waiting first. */
+/** The rows that changed and that nobody has taken yet, each once, the longest-waiting stream first. */
 export class DirtyRows {
   readonly #actors = new Map<StreamId, Set<ActorId>>();
   #size = 0;
@@ -136,14 +155,17 @@ export class DirtyRows {
   take(limit = Infinity): RowId[] {
     const taken: RowId[] = [];
     for (const [stream, actors] of this.#actors) {
+      if (taken.length >= limit) break;
       for (const actor of actors) {
-        if (taken.length >= limit) return taken;
+        if (taken.length >= limit) break;
         actors.delete(actor);
-        this.#size -= 1;
         taken.push({ stream, actor });
       }
       this.#actors.delete(stream);
+      // What is left of a stream goes to the end, so that one stream cannot starve the others.
+      if (actors.size > 0) this.#actors.set(stream, actors);
     }
+    this.#size -= taken.length;
     return taken;
   }
 }
@@ -151,18 +173,10 @@ export class DirtyRows {
 const HIGH_SEED = 0x2545f491;
 const LOW_SEED = 0x6c8e9cf5;
 
-function toggleEntry(
-  digest: Digest,
-  stream: StreamId,
-  actor: ActorId,
-  emoji: EmojiId,
-  increments: number,
-  decrements: number,
-): void {
+function toggleEntry(digest: Digest, high: number, low: number, { increments, decrements }: PnEntry): void {
   if (increments === 0 && decrements === 0) return;
-  const name = `${stream} ${actor} ${emoji}`;
   digest.toggle(
-    hashInteger(hashInteger(hashText(name, HIGH_SEED), increments), decrements),
-    hashInteger(hashInteger(hashText(name, LOW_SEED), increments), decrements),
+    hashInteger(hashInteger(high, increments), decrements),
+    hashInteger(hashInteger(low, increments), decrements),
   );
 }

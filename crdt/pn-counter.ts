@@ -21,7 +21,7 @@ export class PnCounter {
   #increments = 0;
   #decrements = 0;
 
-  /** Σ increments − Σ decrements. */
+  /** Σ increments − Σ decrements. Exact while the sums are below 2^53: 57 years of 5 million taps a second. */
   get value(): number {
     return this.#increments - this.#decrements;
   }

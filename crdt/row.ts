@@ -7,9 +7,10 @@
  * values make a lost, doubled or reordered row harmless: the next version repairs it.
  */
 
-import { Decoder, Encoder } from '@msgpack/msgpack';
+import { Encoder } from '@msgpack/msgpack';
 import type { ActorId } from './actor.ts';
-import { isId, type EmojiId, type StreamId } from './ids.ts';
+import type { EmojiId, StreamId } from './ids.ts';
+import { RowReader } from './row-reader.ts';
 
 export interface RowEntry {
   readonly emoji: EmojiId;
@@ -36,14 +37,9 @@ export class MalformedRow extends Error {
 }
 
 const FIELDS_PER_ENTRY = 3;
+const FIELDS_MAX = 1 + ROW_ENTRIES_MAX * FIELDS_PER_ENTRY;
 const encoder = new Encoder();
-const decoder = new Decoder({
-  maxStrLength: 64,
-  maxBinLength: 0,
-  maxArrayLength: 1 + ROW_ENTRIES_MAX * FIELDS_PER_ENTRY,
-  maxMapLength: 0,
-  maxExtLength: 0,
-});
+const reader = new RowReader();
 
 export function encodeRow(row: Row): Uint8Array {
   const fields: (number | string)[] = [row.sequence];
@@ -59,30 +55,19 @@ export function encodeRow(row: Row): Uint8Array {
 export function decodeRow(stream: StreamId, actor: ActorId, bytes: Uint8Array): Row {
   if (bytes.length > ROW_BYTES_MAX) throw new MalformedRow(`a row of ${bytes.length} bytes`);
   if (bytes[0] !== ROW_VERSION) throw new MalformedRow(`row version ${bytes[0]}; this build reads ${ROW_VERSION}`);
-  const fields = decodeFields(bytes);
-  if (!Array.isArray(fields) || fields.length % FIELDS_PER_ENTRY !== 1) throw new MalformedRow('not a row');
-  const sequence: unknown = fields[0];
-  if (!isCount(sequence)) throw new MalformedRow('the sequence is no count');
+  reader.start(bytes, 1);
+  const length = reader.arrayLength();
+  if (length % FIELDS_PER_ENTRY !== 1 || length > FIELDS_MAX) throw new MalformedRow('not an array of entries');
+  const sequence = reader.count();
+  if (sequence < 1) throw new MalformedRow('the sequence is no positive integer');
   const entries: RowEntry[] = [];
-  for (let index = 1; index < fields.length; index += FIELDS_PER_ENTRY) {
-    const emoji: unknown = fields[index];
-    const increments: unknown = fields[index + 1];
-    const decrements: unknown = fields[index + 2];
-    if (!isId(emoji) || !isCount(increments) || !isCount(decrements)) throw new MalformedRow('not an entry');
-    entries.push({ emoji: emoji as EmojiId, increments, decrements });
+  for (let index = 1; index < length; index += FIELDS_PER_ENTRY) {
+    const emoji = reader.id() as EmojiId | undefined;
+    const increments = reader.count();
+    const decrements = reader.count();
+    if (emoji === undefined || increments < 0 || decrements < 0) throw new MalformedRow('not an entry');
+    entries.push({ emoji, increments, decrements });
   }
+  if (!reader.done) throw new MalformedRow('bytes after the row');
   return { stream, actor, sequence, entries };
-}
-
-function decodeFields(bytes: Uint8Array): unknown {
-  try {
-    return decoder.decode(bytes.subarray(1));
-  } catch (error) {
-    throw new MalformedRow('not msgpack', { cause: error });
-  }
-}
-
-function isCount(value: unknown): value is number {
-  // Object.is refuses −0, which would not survive a round trip.
-  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 }

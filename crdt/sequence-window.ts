@@ -47,28 +47,32 @@ export function admit(window: SequenceWindow, sequence: number): SequenceVerdict
 
 /** Joins another window of the same session: what either admitted, this one has admitted. */
 export function mergeWindow(into: SequenceWindow, from: Readonly<SequenceWindow>): void {
-  const other = { ...from };
-  if (other.highest > into.highest) {
-    shift(into, other.highest - into.highest);
-    into.highest = other.highest;
-  } else {
-    shift(other, into.highest - other.highest);
+  const behind = into.highest - from.highest;
+  if (behind < 0) {
+    shift(into, -behind);
+    into.highest = from.highest;
   }
-  into.low |= other.low;
-  into.high |= other.high;
+  const distance = Math.max(0, behind);
+  into.low |= lowAfter(from, distance);
+  into.high |= highAfter(from, distance);
 }
 
+/** Makes every admitted number older by `distance`; those that become older than the window are forgotten. */
 function shift(window: SequenceWindow, distance: number): void {
-  if (distance >= WINDOW_BITS) {
-    window.low = 0;
-    window.high = 0;
-  } else if (distance >= 32) {
-    window.high = distance === 32 ? window.low : window.low << (distance - 32);
-    window.low = 0;
-  } else if (distance > 0) {
-    window.high = (window.high << distance) | (window.low >>> (32 - distance));
-    window.low <<= distance;
-  }
+  const low = lowAfter(window, distance);
+  window.high = highAfter(window, distance);
+  window.low = low;
+}
+
+/** The low word after a shift. JavaScript shifts by the distance modulo 32, hence the cases. */
+function lowAfter({ low }: Readonly<SequenceWindow>, distance: number): number {
+  return distance < 32 ? low << distance : 0;
+}
+
+function highAfter({ low, high }: Readonly<SequenceWindow>, distance: number): number {
+  if (distance === 0) return high;
+  if (distance < 32) return (high << distance) | (low >>> (32 - distance));
+  return distance < WINDOW_BITS ? low << (distance - 32) : 0;
 }
 
 function setBit(window: SequenceWindow, age: number): void {

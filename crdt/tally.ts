@@ -44,11 +44,10 @@ export class Tally {
   join(row: Row, observe?: EntryObserver): boolean {
     let changed = false;
     for (const { emoji, increments, decrements } of row.entries) {
+      // A zero entry is the same as none; it must not leave an empty counter that other replicas lack.
+      if (increments === 0 && decrements === 0) continue;
       let counter = this.#counters.get(emoji);
-      if (counter === undefined) {
-        counter = new PnCounter();
-        this.#counters.set(emoji, counter);
-      }
+      if (counter === undefined) this.#counters.set(emoji, (counter = new PnCounter()));
       const before = counter.entry(row.actor);
       if (counter.join(row.actor, increments, decrements)) {
         changed = true;
