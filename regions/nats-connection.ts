@@ -1,6 +1,6 @@
 /**
- * The NATS driver: everything that Ovation asks of a nats-server, and the only file that knows its
- * library. One connection, no reconnecting: a doubt of any kind ends a call (`NatsUnavailable`) or the
+ * The NATS driver: everything that Ovation asks of a nats-server, and with `nats-publisher.ts` the
+ * only file that knows its library. One connection, no reconnecting: a doubt of any kind ends a call (`NatsUnavailable`) or the
  * connection (`closed`), and the caller, who knows its own position, connects again and goes on from it.
  *
  * It runs on real sockets and real time; what must run under the simulator stands behind the ports.
@@ -10,20 +10,13 @@ import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, jetstreamManager } from '@nats-io/jetstream';
 import type { ConsumerConfig, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream';
-import { connect, createInbox, headers, nanos, nuid } from '@nats-io/transport-node';
-import type { Msg, MsgHdrs, NatsConnection as Core } from '@nats-io/transport-node';
+import { connect, createInbox, nanos, nuid } from '@nats-io/transport-node';
+import type { NatsConnection as Core } from '@nats-io/transport-node';
 import { HandlerFailed, Pull, type PullHandler, type PulledMessage } from './nats-pull.ts';
+import { NatsUnavailable, Publisher, unavailable, type PublishOptions, type Published } from './nats-publisher.ts';
 import type { NatsAddress } from './topology.ts';
 
-/** The server cannot be reached, did not answer in time, or refused. Nothing is known of what was asked. */
-export class NatsUnavailable extends Error {
-  override readonly name = 'NatsUnavailable';
-}
-
-/** The stream's last sequence is not the expected one: the message was not stored. */
-export class NatsWrongSequence extends Error {
-  override readonly name = 'NatsWrongSequence';
-}
+export { NatsUnavailable, NatsWrongSequence } from './nats-publisher.ts';
 
 export interface StreamSpec {
   readonly name: string;
@@ -55,14 +48,6 @@ export interface StoredMessage {
   readonly sequence: number;
 }
 
-export interface PublishOptions {
-  /** Store only if this is the stream's last sequence; otherwise reject with `NatsWrongSequence`. */
-  readonly expectLastSequence?: number;
-  /** Store once within the stream's duplicate window, however often it is published. */
-  readonly messageId?: string;
-  readonly timeoutMs?: number;
-}
-
 /** Every call may throw `NatsUnavailable`. */
 export interface NatsConnection {
   /** The largest message that the server takes, headers included. */
@@ -79,7 +64,7 @@ export interface NatsConnection {
    * Resolves when the server has stored the message. Calls may overlap; messages are stored in the
    * order of the calls. @throws NatsUnavailable, NatsWrongSequence
    */
-  publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<{ readonly sequence: number; readonly duplicate: boolean }>;
+  publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<Published>;
   /**
    * Visits every message kept up to the last one at the call, in order, and answers that last
    * sequence. Complete, or rejected.
@@ -106,7 +91,6 @@ export interface NatsConnection {
 
 const TIMEOUT_MS = 2_000;
 const FLUSH_MS = 500;
-const PUBLISHES_MAX = 65_536;
 const FOLLOW_BATCH_MAX = 10_000;
 const FOLLOW_HEARTBEAT_MS = 1_000;
 /** A replay may end with a heartbeat, when the last messages were removed: it shall not wait long for it. */
@@ -116,7 +100,6 @@ const CONSUMER_IDLE_MS = 30_000;
 const WORK_UNACKED_MAX = 20_000;
 const WORK_ACK_WAIT_MS = 15_000;
 const STREAM_NOT_FOUND = 10_059;
-const WRONG_LAST_SEQUENCE = 10_071;
 
 /** Connects within two seconds. `name` is shown in the server's monitoring. @throws NatsUnavailable */
 export async function connectNats(address: NatsAddress, name: string): Promise<NatsConnection> {
@@ -164,34 +147,19 @@ function probe(url: string): Promise<void> {
   });
 }
 
-interface PendingPublish {
-  readonly subject: string;
-  readonly deadline: number;
-  resolve(answer: { sequence: number; duplicate: boolean }): void;
-  reject(error: Error): void;
-}
-
 class Connection implements NatsConnection {
   readonly maxPayload: number;
   readonly closed: Promise<void>;
   readonly #core: Core;
   readonly #manager: JetStreamManager;
-  /** One inbox for all acknowledgements: a subscription or a timer each would cost more than the message. */
-  readonly #ackInbox = createInbox();
-  readonly #pending = new Map<string, PendingPublish>();
-  readonly #sweep: NodeJS.Timeout;
-  #publishes = 0;
+  readonly #publisher: Publisher;
 
   constructor(core: Core, manager: JetStreamManager) {
     this.#core = core;
     this.#manager = manager;
     this.maxPayload = core.info?.max_payload ?? 1_048_576;
-    core.subscribe(`${this.#ackInbox}.*`, { callback: (error, message) => this.#acknowledged(error, message) });
-    this.#sweep = setInterval(() => this.#expire(performance.now()), 100);
-    this.closed = core.closed().then(() => {
-      clearInterval(this.#sweep);
-      this.#expire(Infinity);
-    });
+    this.#publisher = new Publisher(core);
+    this.closed = core.closed().then(() => {});
   }
 
   async ensureStream(spec: StreamSpec): Promise<StreamState> {
@@ -227,19 +195,8 @@ class Connection implements NatsConnection {
     }
   }
 
-  publish(subject: string, payload: Uint8Array, options: PublishOptions = {}): Promise<{ sequence: number; duplicate: boolean }> {
-    return new Promise((resolve, reject) => {
-      if (this.#pending.size >= PUBLISHES_MAX) return reject(new NatsUnavailable('too many publishes are outstanding'));
-      const token = String((this.#publishes += 1));
-      const reply = `${this.#ackInbox}.${token}`;
-      try {
-        this.#core.publish(subject, payload, { reply, ...conditions(options) });
-      } catch (error) {
-        return reject(unavailable(`publish to ${subject}`, error));
-      }
-      const deadline = performance.now() + (options.timeoutMs ?? TIMEOUT_MS);
-      this.#pending.set(token, { subject, deadline, resolve, reject });
-    });
+  publish(subject: string, payload: Uint8Array, options: PublishOptions = {}): Promise<Published> {
+    return this.#publisher.publish(subject, payload, options);
   }
 
   async replay(stream: string, visit: (message: StoredMessage) => void): Promise<number> {
@@ -317,14 +274,16 @@ class Connection implements NatsConnection {
     } finally {
       pull.stop();
       signal.removeEventListener('abort', stop);
-      // Handed back at once, so that the next worker need not wait for them.
-      if (!this.#core.isClosed()) this.#answer(queue, '-NAK');
+      if (!this.#core.isClosed()) {
+        // Handed back at once, so that the next worker need not wait for them; flushed, as closing drops
+        // what is still to be sent; not waited for when the server does not answer.
+        this.#answer(queue, '-NAK');
+        await Promise.race([this.#core.flush().catch(() => {}), sleep(FLUSH_MS)]);
+      }
     }
   }
 
   async close(): Promise<void> {
-    // Closing drops what is still to be sent; a server that does not answer is not waited for.
-    if (!this.#core.isClosed()) await Promise.race([this.#core.flush().catch(() => {}), sleep(FLUSH_MS)]);
     await this.#core.close();
     await this.closed;
   }
@@ -389,46 +348,6 @@ class Connection implements NatsConnection {
       throw error;
     }
   }
-
-  #acknowledged(error: Error | null, message: Msg): void {
-    if (error !== null) return this.#expire(Infinity);
-    const token = message.subject.slice(this.#ackInbox.length + 1);
-    const pending = this.#pending.get(token);
-    if (pending === undefined) return;
-    this.#pending.delete(token);
-    const answer = parseAck(message);
-    if ('sequence' in answer) pending.resolve(answer);
-    else if (answer.code === WRONG_LAST_SEQUENCE) pending.reject(new NatsWrongSequence(answer.reason));
-    else pending.reject(new NatsUnavailable(`publish to ${pending.subject}: ${answer.reason}`));
-  }
-
-  #expire(now: number): void {
-    for (const [token, pending] of this.#pending) {
-      if (pending.deadline > now) continue;
-      this.#pending.delete(token);
-      const why = now === Infinity ? 'the connection was closed' : 'no acknowledgement in time';
-      pending.reject(new NatsUnavailable(`publish to ${pending.subject}: ${why}`));
-    }
-  }
-}
-
-function conditions({ expectLastSequence, messageId }: PublishOptions): { readonly headers?: MsgHdrs } {
-  if (expectLastSequence === undefined && messageId === undefined) return {};
-  const conditions = headers();
-  if (expectLastSequence !== undefined) conditions.set('Nats-Expected-Last-Sequence', String(expectLastSequence));
-  if (messageId !== undefined) conditions.set('Nats-Msg-Id', messageId);
-  return { headers: conditions };
-}
-
-function parseAck(message: Msg): { sequence: number; duplicate: boolean } | { code: number; reason: string } {
-  if (message.headers?.code === 503) return { code: 503, reason: 'no stream takes this subject' };
-  try {
-    const answer = message.json<{ seq?: number; duplicate?: boolean; error?: { err_code?: number; description?: string } }>();
-    if (answer.error === undefined && answer.seq !== undefined) return { sequence: answer.seq, duplicate: answer.duplicate === true };
-    return { code: answer.error?.err_code ?? 0, reason: answer.error?.description ?? 'no sequence' };
-  } catch {
-    return { code: 0, reason: 'not an acknowledgement' };
-  }
 }
 
 function streamConfig(spec: StreamSpec): Partial<StreamConfig> & { name: string } {
@@ -463,9 +382,4 @@ function ephemeral(fromSequence: number): Partial<ConsumerConfig> {
 function stateOf(info: StreamInfo): StreamState {
   const { first_seq, last_seq, messages, bytes } = info.state;
   return { created: info.created, firstSequence: first_seq, lastSequence: last_seq, messages, bytes };
-}
-
-function unavailable(doing: string, error: unknown): NatsUnavailable {
-  if (error instanceof NatsUnavailable) return error;
-  return new NatsUnavailable(`${doing}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
 }
