@@ -130,7 +130,9 @@ describe('Ledger digests', () => {
       { ...base, stream: otherStream },
     ];
     const digests = [base, ...others].map((each) => ledgerOf([each]).regionDigest('us'));
-    expect(new Set(digests).size).toBe(digests.length);
+    for (const half of [digests.map((digest) => digest.slice(0, 8)), digests.map((digest) => digest.slice(8))]) {
+      expect(new Set(half).size).toBe(digests.length);
+    }
   });
 
   it('[CRDT-6] a ledger without entries, or asked about strangers, answers zeros and remembers nothing', () => {
