@@ -3,7 +3,7 @@
 import type { ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 
-export const WINDOW_MS = 1000;
+export { WINDOW_MS, windowStartOf } from '../base/window.ts';
 
 export interface WindowRecord {
   readonly stream: StreamId;
@@ -13,9 +13,4 @@ export interface WindowRecord {
   /** Viewers watching the stream in all regions, as far as the writer knew. */
   readonly viewers: number;
   readonly entries: readonly { readonly emoji: EmojiId; readonly increments: number; readonly decrements: number }[];
-}
-
-/** The window that a time falls into, by its start. */
-export function windowStartOf(atMs: number): number {
-  return Math.floor(atMs / WINDOW_MS) * WINDOW_MS;
 }

@@ -64,6 +64,14 @@ export class HotStoreFenced extends Error {
   override readonly name = 'HotStoreFenced';
 }
 
+/**
+ * The store was wiped, rolled back or created anew and has lost commits that it had made durable. The
+ * writer still holds them: it recovers and begins again, and commits its whole state before it goes on.
+ */
+export class HotStoreLost extends Error {
+  override readonly name = 'HotStoreLost';
+}
+
 export interface HotStore {
   /**
    * Replays every commit still kept, oldest first.
@@ -81,7 +89,7 @@ export interface HotStore {
   /**
    * Resolves when the commit is durable. One at a time; a retry after `HotStoreUnavailable` must
    * be the very same commit, and is stored once.
-   * @throws HotStoreUnavailable, HotStoreFenced
+   * @throws HotStoreUnavailable, HotStoreFenced, HotStoreLost
    */
   commit(commit: Commit): Promise<void>;
 

@@ -1,0 +1,259 @@
+/**
+ * The aggregator: the loop of one shard. Batches come in, are counted in groups, and are answered.
+ *
+ * Promises: nothing is acknowledged, shown or handed on before its commit is durable [AGG-1]; a duplicate
+ * of a batch whose commit is in flight is answered after that commit [AGG-2]; what waits is bounded
+ * [AGG-9]; when another process has become the writer, nothing more is acknowledged [AGG-7]. How a commit
+ * becomes durable is `shard-writer.ts`, what a batch does to the counts is `step.ts`.
+ */
+
+import type { ActorId } from '../../crdt/actor.ts';
+import type { StreamId } from '../../crdt/ids.ts';
+import type { Cancel } from '../../regions/runtime.ts';
+import { HotStoreFenced, HotStoreUnavailable, type Commit } from '../hot-store/hot-store.ts';
+import type { Policy } from '../moderation/policy.ts';
+import { Inbox, type Waiting } from './inbox.ts';
+import type { Batch, Ingest, IngestReply } from './ingest.ts';
+import { ShardWriter, type WriterParts } from './shard-writer.ts';
+import { changedBytes, emptyState, step, takeChanges, type ShardState } from './step.ts';
+
+export interface AggregatorOptions {
+  /** How long the first batch of a commit waits for company. */
+  readonly tickMs: number;
+  /** Batches that may wait. */
+  readonly inboxMax: number;
+  readonly batchesPerCommitMax: number;
+  /** A commit stays below this and the changes of one batch, which must fit a broker's message (1 MB). */
+  readonly commitBytesMax: number;
+  readonly sessionsMax: number;
+  readonly bucketsMax: number;
+  readonly streamsMax: number;
+  /** How long `stop` tries to make durable what was taken in. */
+  readonly stopMsMax: number;
+}
+
+const DEFAULTS: AggregatorOptions = {
+  tickMs: 10,
+  inboxMax: 65_536,
+  batchesPerCommitMax: 4096,
+  commitBytesMax: 750_000,
+  sessionsMax: 2_000_000,
+  bucketsMax: 1_000_000,
+  streamsMax: 100_000,
+  stopMsMax: 5_000,
+};
+
+const RETRY_AFTER_MS = 500;
+
+export interface AggregatorParts extends WriterParts {
+  readonly policy: () => Policy;
+  /** A reason to refuse batches that lies outside: windows or rows cannot be got rid of fast enough. */
+  readonly admission: () => 'overloaded' | null;
+  /** Called with each durable commit, before its replies. Must not throw. */
+  readonly onCommit: (commit: Commit) => void;
+  /** This aggregator is done for: another process has become the writer, or an invariant broke. */
+  readonly onFenced: () => void;
+  /** From taking the batches up to their commit being durable. */
+  readonly observeCommitMs?: (ms: number) => void;
+  readonly options?: Partial<AggregatorOptions>;
+}
+
+type Phase = 'new' | 'starting' | 'running' | 'stopping' | 'fenced';
+
+export type AggregatorStats = Readonly<Record<string, number>>;
+
+export type { Aggregator };
+
+export function createAggregator(parts: AggregatorParts): Aggregator {
+  return new Aggregator(parts);
+}
+
+class Aggregator implements Ingest {
+  readonly #parts: AggregatorParts;
+  readonly #options: AggregatorOptions;
+  readonly #state: ShardState;
+  readonly #inbox: Inbox;
+  readonly #acknowledged = new Map<StreamId, number>();
+  readonly #giveUp = new AbortController();
+  readonly #count = {
+    batchesTotal: 0,
+    tapsAcceptedTotal: 0,
+    tapsClampedTotal: 0,
+    duplicatesTotal: 0,
+    refusedTotal: 0,
+    overloadedTotal: 0,
+  };
+  readonly #writer: ShardWriter;
+  #phase: Phase = 'new';
+  #lastAt = 0;
+  #inFlightSince: number | null = null;
+  #cancelTick: Cancel | null = null;
+  #flushing: Promise<void> | null = null;
+  #stopped: Promise<void> | null = null;
+
+  constructor(parts: AggregatorParts) {
+    this.#parts = parts;
+    this.#options = { ...DEFAULTS, ...parts.options };
+    this.#state = emptyState(this.#options, Math.floor(parts.runtime.random.next() * 2 ** 32));
+    this.#inbox = new Inbox(this.#options.inboxMax);
+    this.#writer = new ShardWriter(parts, this.#state, this.#options.commitBytesMax, this.#giveUp.signal);
+  }
+
+  /** Null before `start` has minted it. */
+  get actor(): ActorId | null {
+    return this.#writer.actor;
+  }
+
+  /** Of the last durable commit. */
+  get sequence(): number {
+    return this.#writer.sequence;
+  }
+
+  /** The time of the commit in flight; null when there is none, and then later commits are from now on. */
+  inFlightSince(): number | null {
+    return this.#inFlightSince;
+  }
+
+  /** Taps that this process has acknowledged as accepted and not as duplicates, counted apart from the ledger. */
+  acknowledged(stream: StreamId): number {
+    return this.#acknowledged.get(stream) ?? 0;
+  }
+
+  /** Numbers for observability: what ends in `Total` only grows. */
+  get stats(): AggregatorStats {
+    return {
+      ...this.#count,
+      ...this.#writer.stats,
+      inbox: this.#inbox.size,
+      sessions: this.#state.sessions.size,
+      buckets: this.#state.buckets.size,
+      streams: this.#state.counts.streamCount,
+    };
+  }
+
+  /**
+   * Recovers what earlier lives committed, and becomes the shard's writer as a fresh actor. Tries until it
+   * succeeds. @throws HotStoreUnavailable when stopped before it had started
+   */
+  async start(): Promise<void> {
+    if (this.#phase !== 'new') throw new Error(`an aggregator starts once, this one is ${this.#phase}`);
+    this.#phase = 'starting';
+    await this.#writer.begin();
+    if (this.#giveUp.signal.aborted) throw new HotStoreUnavailable('stopped while starting');
+    this.#phase = 'running';
+  }
+
+  submit(batch: Batch, done: (reply: IngestReply) => void): void {
+    this.#count.batchesTotal += 1;
+    if (this.#phase !== 'running') return this.#reply({ batch, done }, this.#refusal('unavailable'));
+    if (this.#parts.admission() !== null || !this.#inbox.put({ batch, done })) {
+      return this.#reply({ batch, done }, this.#refusal('overloaded'));
+    }
+    this.#schedule();
+  }
+
+  /** Refuses new batches, makes durable and answers those taken in, and closes the store. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#phase !== 'running') this.#giveUp.abort();
+    this.#phase = 'stopping';
+    this.#cancelTick?.();
+    const cancel = this.#parts.runtime.timers.after(this.#options.stopMsMax, () => this.#giveUp.abort());
+    while (this.#flushing !== null || this.#inbox.size > 0) await this.#flush();
+    cancel();
+    await this.#parts.hotStore.close();
+  }
+
+  #schedule(): void {
+    if (this.#cancelTick !== null || this.#flushing !== null || this.#phase !== 'running') return;
+    this.#cancelTick = this.#parts.runtime.timers.after(this.#options.tickMs, () => {
+      this.#cancelTick = null;
+      void this.#flush();
+    });
+  }
+
+  /** Commits what waits: one commit, or more at once when more than one is full. Never rejects. */
+  #flush(): Promise<void> {
+    this.#flushing ??= this.#commitWaiting().finally(() => {
+      this.#flushing = null;
+      if (this.#inbox.size > 0) this.#schedule();
+    });
+    return this.#flushing;
+  }
+
+  async #commitWaiting(): Promise<void> {
+    do {
+      const waiting: Waiting[] = [];
+      try {
+        await this.#commitOne(waiting);
+      } catch (error) {
+        this.#abandon(waiting, error);
+        return;
+      } finally {
+        this.#inFlightSince = null;
+      }
+    } while (this.#inbox.size >= this.#options.batchesPerCommitMax);
+  }
+
+  /** Takes batches out of the inbox into `waiting`, and answers them once their commit is durable. */
+  async #commitOne(waiting: Waiting[]): Promise<void> {
+    const startedAt = this.#parts.runtime.clock.now();
+    const at = Math.max(this.#lastAt, Math.floor(startedAt));
+    this.#lastAt = at;
+    const policy = this.#parts.policy();
+    const replies: IngestReply[] = [];
+    while (waiting.length < this.#options.batchesPerCommitMax && changedBytes(this.#state) < this.#options.commitBytesMax) {
+      const next = this.#inbox.take();
+      if (next === undefined) break;
+      waiting.push(next);
+      replies.push(step(this.#state, next.batch, policy, at));
+    }
+    const changes = takeChanges(this.#state);
+    if (changes !== null) {
+      this.#inFlightSince = at;
+      for (const commit of await this.#writer.makeDurable(changes, at)) this.#parts.onCommit(commit);
+      this.#inFlightSince = null;
+      this.#parts.observeCommitMs?.(this.#parts.runtime.clock.now() - startedAt);
+    }
+    for (const [index, one] of waiting.entries()) this.#reply(one, replies[index]!);
+  }
+
+  /** Nothing more can be made durable: whoever waits is told that nothing is known of their batch. */
+  #abandon(waiting: readonly Waiting[], error: unknown): void {
+    const stopping = this.#phase === 'stopping';
+    if (!stopping) this.#phase = 'fenced';
+    const reason = error instanceof HotStoreFenced ? 'Another process writes this shard; this one stops.' : 'The shard stops with batches unanswered.';
+    this.#parts.log.error({ error, actor: this.actor }, reason);
+    const refusal = this.#refusal('unavailable');
+    for (const one of waiting) this.#reply(one, refusal);
+    for (let one = this.#inbox.take(); one !== undefined; one = this.#inbox.take()) this.#reply(one, refusal);
+    if (!stopping) this.#parts.onFenced();
+  }
+
+  #refusal(reason: 'overloaded' | 'unavailable'): IngestReply {
+    // Spread, so that those refused together do not come back together.
+    const retryAfterMs = Math.round(RETRY_AFTER_MS * (1 + this.#parts.runtime.random.next()));
+    return { kind: 'refused', reason, retryAfterMs };
+  }
+
+  #reply({ batch, done }: Waiting, reply: IngestReply): void {
+    if (reply.kind === 'counted' && reply.duplicate) this.#count.duplicatesTotal += 1;
+    else if (reply.kind === 'counted') {
+      this.#count.tapsAcceptedTotal += reply.accepted;
+      this.#count.tapsClampedTotal += reply.clamped;
+      this.#acknowledged.set(batch.stream, this.acknowledged(batch.stream) + reply.accepted);
+    } else {
+      this.#count.refusedTotal += 1;
+      if (reply.reason === 'overloaded') this.#count.overloadedTotal += 1;
+    }
+    try {
+      done(reply);
+    } catch (error) {
+      this.#parts.log.error({ error }, 'A receiver of replies failed.');
+    }
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * The sequence windows of all sessions of a shard: which batches were counted, and how much of them.
+ *
+ * A session is a row of six integers in one typed array, so that a million of them cost no garbage
+ * collection. Promises: a resend within 10 minutes of the session's last batch is recognised and gets
+ * the first answer again [AGG-3]; memory is bounded by a cap, beyond which nothing is admitted [AGG-9].
+ */
+
+import { WINDOW_BITS, admit, emptyWindow, mergeWindow, verdictOf, type SequenceVerdict } from '../../crdt/sequence-window.ts';
+import { SlotTable, lengthened } from '../base/slot-table.ts';
+import { COMMIT_RETENTION_MS, type SessionRecord } from '../hot-store/hot-store.ts';
+
+/** `[sequence, clamped taps]` of one batch that was not counted whole. */
+type Clamped = readonly [sequence: number, taps: number];
+
+const COLUMNS = 6;
+const [HIGHEST_LOW, HIGHEST_HIGH, LOW, HIGH, USED_SECONDS, MARK] = [0, 1, 2, 3, 4, 5] as const;
+const SWEPT_PER_INSERT = 8;
+const SWEPT_WHEN_FULL = 256;
+/** A stream id, three integers and headers; one clamped pair, of which a session has at most 64. */
+const RECORD_BYTES = 66 + 3 * 9 + 8;
+const CLAMPED_BYTES = 15;
+const TWO_32 = 0x1_0000_0000;
+/** Seconds count from 2020, which an Int32 holds until 2088. */
+const SECONDS_ORIGIN = Date.UTC(2020, 0) / 1000;
+const NONE_CLAMPED: readonly Clamped[] = Object.freeze([]);
+
+export class Sessions {
+  readonly #table: SlotTable;
+  #rows: Int32Array;
+  /** By slot, of the rare sessions that have any. */
+  readonly #clamped = new Map<number, Clamped[]>();
+  /** Slots that changed since they were last taken, each once: those whose mark is the current one. */
+  #changed: number[] = [];
+  #mark = 1;
+  #changedBytes = 0;
+  #nowSeconds = 0;
+  /** The one window that is worked on, out of its row and back into it. */
+  readonly #window = emptyWindow();
+  readonly #isExpired = (slot: number): boolean => this.#expire(slot);
+
+  constructor(sizeMax: number, seed: number) {
+    this.#table = new SlotTable(sizeMax, seed);
+    this.#rows = new Int32Array(this.#table.capacity * COLUMNS);
+  }
+
+  get size(): number {
+    return this.#table.size;
+  }
+
+  get changedCount(): number {
+    return this.#changed.length;
+  }
+
+  /** An upper bound of the encoded size of the records that changed. */
+  get changedBytes(): number {
+    return this.#changedBytes;
+  }
+
+  /** The session's slot, or −1 when it has admitted nothing yet. `scope` is its stream's number. */
+  find(scope: number, session: string): number {
+    return this.#table.find(scope, session);
+  }
+
+  verdictOf(slot: number, sequence: number): SequenceVerdict {
+    this.#load(slot);
+    return verdictOf(this.#window, sequence);
+  }
+
+  /** Taps of an admitted batch that did not count. */
+  clampedOf(slot: number, sequence: number): number {
+    return this.#clamped.get(slot)?.find(([of]) => of === sequence)?.[1] ?? 0;
+  }
+
+  /** Whether one more session can be opened, after dropping some that expired. */
+  hasRoom(now: number): boolean {
+    if (!this.#table.full) return true;
+    this.#setNow(now);
+    this.#table.sweep(SWEPT_WHEN_FULL, this.#isExpired);
+    return !this.#table.full;
+  }
+
+  /** Opens a session that `find` did not find; −1 when there is no room. */
+  open(scope: number, session: string, now: number): number {
+    this.#setNow(now);
+    this.#table.sweep(SWEPT_PER_INSERT, this.#isExpired);
+    const slot = this.#table.insert(scope, session);
+    if (slot < 0) return slot;
+    if (this.#table.capacity * COLUMNS > this.#rows.length) {
+      this.#rows = lengthened(this.#rows, this.#table.capacity * COLUMNS);
+    }
+    const at = slot * COLUMNS;
+    this.#rows.fill(0, at, at + COLUMNS);
+    this.#rows[at + USED_SECONDS] = this.#nowSeconds;
+    return slot;
+  }
+
+  /** Admits a sequence number whose verdict is 'new', with the taps of it that do not count. */
+  admit(slot: number, sequence: number, clamped: number, now: number): void {
+    this.#load(slot);
+    admit(this.#window, sequence);
+    this.#save(slot);
+    this.#rows[slot * COLUMNS + USED_SECONDS] = secondsOf(now);
+    if (clamped > 0) this.#clamped.set(slot, [...(this.#clamped.get(slot) ?? []), [sequence, clamped]]);
+    if (this.#clamped.size > 0 && this.#clamped.has(slot)) this.#pruneClamped(slot);
+    this.#markChanged(slot, clamped > 0);
+  }
+
+  /** Joins what a commit of the past, at `at`, said of a session; false when there is no room for it. */
+  join(scope: number, record: SessionRecord, at: number): boolean {
+    let slot = this.#table.find(scope, record.session);
+    if (slot < 0) slot = this.open(scope, record.session, at);
+    if (slot < 0) return false;
+    this.#load(slot);
+    mergeWindow(this.#window, record);
+    this.#save(slot);
+    const used = slot * COLUMNS + USED_SECONDS;
+    this.#rows[used] = Math.max(this.#rows[used]!, secondsOf(at));
+    const known = this.#clamped.get(slot) ?? [];
+    const learnt = record.clamped.filter(([sequence]) => !known.some(([of]) => of === sequence));
+    if (known.length + learnt.length === 0) return true;
+    this.#clamped.set(slot, [...known, ...learnt]);
+    this.#pruneClamped(slot);
+    return true;
+  }
+
+  /** The records of the sessions that changed since the last call. */
+  takeChanged(streamOf: (scope: number) => SessionRecord['stream']): SessionRecord[] {
+    const records = this.#changed.map((slot) => this.#record(slot, streamOf));
+    this.#changed = [];
+    this.#changedBytes = 0;
+    this.#mark = (this.#mark + 1) | 0 || 1;
+    return records;
+  }
+
+  /** The records of all sessions. */
+  *records(streamOf: (scope: number) => SessionRecord['stream']): Generator<SessionRecord> {
+    for (const slot of this.#table.slots()) yield this.#record(slot, streamOf);
+  }
+
+  #markChanged(slot: number, grown: boolean): void {
+    const mark = slot * COLUMNS + MARK;
+    if (this.#rows[mark] !== this.#mark) {
+      this.#rows[mark] = this.#mark;
+      this.#changed.push(slot);
+      this.#changedBytes += recordBytesMax(this.#table.textOf(slot), this.#clamped.get(slot)?.length ?? 0);
+    } else if (grown) {
+      this.#changedBytes += CLAMPED_BYTES;
+    }
+  }
+
+  #record(slot: number, streamOf: (scope: number) => SessionRecord['stream']): SessionRecord {
+    this.#load(slot);
+    const { highest, low, high } = this.#window;
+    const stream = streamOf(this.#table.scopeOf(slot));
+    const clamped = this.#clamped.get(slot) ?? NONE_CLAMPED;
+    return { stream, session: this.#table.textOf(slot), highest, low, high, clamped };
+  }
+
+  #pruneClamped(slot: number): void {
+    this.#load(slot);
+    const lowest = this.#window.highest - WINDOW_BITS + 1;
+    const kept = this.#clamped.get(slot)!.filter(([sequence]) => sequence >= lowest);
+    if (kept.length === 0) this.#clamped.delete(slot);
+    else this.#clamped.set(slot, kept);
+  }
+
+  #expire(slot: number): boolean {
+    const at = slot * COLUMNS;
+    // A changed session's record is still to be taken.
+    if (this.#changed.length > 0 && this.#rows[at + MARK] === this.#mark) return false;
+    if ((this.#nowSeconds - this.#rows[at + USED_SECONDS]!) * 1000 <= COMMIT_RETENTION_MS) return false;
+    this.#clamped.delete(slot);
+    return true;
+  }
+
+  #setNow(now: number): void {
+    this.#nowSeconds = secondsOf(now);
+  }
+
+  #load(slot: number): void {
+    const at = slot * COLUMNS;
+    const rows = this.#rows;
+    this.#window.highest = rows[at + HIGHEST_HIGH]! * TWO_32 + (rows[at + HIGHEST_LOW]! >>> 0);
+    this.#window.low = rows[at + LOW]!;
+    this.#window.high = rows[at + HIGH]!;
+  }
+
+  #save(slot: number): void {
+    const at = slot * COLUMNS;
+    const rows = this.#rows;
+    rows[at + HIGHEST_LOW] = this.#window.highest | 0;
+    rows[at + HIGHEST_HIGH] = Math.floor(this.#window.highest / TWO_32);
+    rows[at + LOW] = this.#window.low;
+    rows[at + HIGH] = this.#window.high;
+  }
+}
+
+/** An upper bound of what msgpack makes of a session's record. */
+export function recordBytesMax(session: string, clampedCount: number): number {
+  return RECORD_BYTES + 3 * session.length + CLAMPED_BYTES * clampedCount;
+}
+
+function secondsOf(timeMs: number): number {
+  return Math.floor(timeMs / 1000) - SECONDS_ORIGIN;
+}

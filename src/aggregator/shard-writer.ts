@@ -1,0 +1,184 @@
+/**
+ * The shard writer: one life of a shard as its hot store sees it, from recovery to the last commit.
+ *
+ * Promises: each life writes as a fresh actor, never one that a life before used [AGG-5]; a commit whose
+ * fate is unknown is tried again, the very same, until it is durable [AGG-6]; when the store has lost
+ * commits that were durable, the whole state is committed anew before the next one counts as durable
+ * [AGG-8]. Durable commits are joined into the ledger here, and nowhere else.
+ */
+
+import { actorId, mintEpoch, parseActorId, type ActorId } from '../../crdt/actor.ts';
+import type { Ledger } from '../../crdt/ledger.ts';
+import { backoffMs } from '../../regions/backoff.ts';
+import { sleep, type Log, type Runtime } from '../../regions/runtime.ts';
+import { HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from '../hot-store/hot-store.ts';
+import { restore, wholeState, type Changes, type ShardState } from './step.ts';
+
+export interface WriterParts {
+  readonly region: string;
+  readonly shard: number;
+  readonly hotStore: HotStore;
+  readonly ledger: Ledger;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Windows of this actor that start before this time are safely in the window queue. */
+  readonly windowsStoredBefore: () => number;
+  /** Called with each commit that was recovered, possibly more than once. */
+  readonly onRecovered?: (commit: Commit) => void;
+}
+
+const BACKOFF = { minMs: 50, maxMs: 1000 };
+
+export class ShardWriter {
+  readonly #parts: WriterParts;
+  readonly #state: ShardState;
+  readonly #commitBytesMax: number;
+  readonly #giveUp: AbortSignal;
+  readonly #count = { commitsTotal: 0, commitRetriesTotal: 0, journalsLostTotal: 0, recoveredCommits: 0 };
+  #actor: ActorId | null = null;
+  /** Of the last commit tried. A commit that was replaced leaves a gap. */
+  #triedSequence = 0;
+  #sequence = 0;
+
+  /** `giveUp` ends all retries. */
+  constructor(parts: WriterParts, state: ShardState, commitBytesMax: number, giveUp: AbortSignal) {
+    this.#parts = parts;
+    this.#state = state;
+    this.#commitBytesMax = commitBytesMax;
+    this.#giveUp = giveUp;
+  }
+
+  get actor(): ActorId | null {
+    return this.#actor;
+  }
+
+  /** Of the last durable commit. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  get stats(): Readonly<Record<string, number>> {
+    return { ...this.#count, sequence: this.#sequence };
+  }
+
+  /** Recovers what earlier lives committed and becomes the writer. @throws HotStoreUnavailable when given up */
+  async begin(): Promise<void> {
+    const { hotStore, ledger, log, region, shard, runtime } = this.#parts;
+    const epochs = new Set<number>();
+    for (let failures = 0; !this.#giveUp.aborted; failures++) {
+      try {
+        await this.#recover(epochs);
+        for (const actor of ledger.actors()) this.#noteEpoch(actor, epochs);
+        const epoch = mintEpoch(runtime.clock.now(), epochs);
+        // An attempt that failed may have been recorded all the same.
+        epochs.add(epoch);
+        const actor = actorId({ region, shard, epoch });
+        if (await hotStore.begin(actor)) {
+          this.#actor = actor;
+          log.info({ actor, ...this.#count, sessions: this.#state.sessions.size }, 'The shard has started.');
+          return;
+        }
+      } catch (error) {
+        log.warn({ error, region, shard, failures }, 'The hot store cannot be recovered yet; trying again.');
+      }
+      await this.#backOff(failures);
+    }
+    throw new HotStoreUnavailable('given up before the shard had started');
+  }
+
+  /**
+   * Resolves with the commits that hold the changes, once they are durable and in the ledger.
+   * @throws HotStoreFenced; HotStoreUnavailable when given up
+   */
+  async makeDurable(changes: Changes, at: number): Promise<readonly Commit[]> {
+    let commits: readonly Commit[];
+    try {
+      commits = [await this.#commit(changes, at)];
+    } catch (error) {
+      if (!(error instanceof HotStoreLost)) throw error;
+      commits = await this.#commitWholeState(at);
+    }
+    for (const commit of commits) this.#join(commit);
+    this.#sequence = this.#triedSequence;
+    this.#count.commitsTotal += commits.length;
+    return commits;
+  }
+
+  /** The changes that could not be committed are part of the state, so they come with it. */
+  async #commitWholeState(at: number): Promise<readonly Commit[]> {
+    for (let failures = 0; ; failures++) {
+      this.#count.journalsLostTotal += 1;
+      const sessions = this.#state.sessions.size;
+      this.#parts.log.error({ actor: this.#actor, sessions }, 'The hot store has lost its journal; committing the whole state anew.');
+      try {
+        await this.#persist(() => this.#beginAgain());
+        const commits: Commit[] = [];
+        for (const piece of wholeState(this.#state, at, this.#commitBytesMax)) commits.push(await this.#commit(piece, at));
+        return commits;
+      } catch (error) {
+        if (!(error instanceof HotStoreLost)) throw error;
+        await this.#backOff(failures);
+      }
+    }
+  }
+
+  async #beginAgain(): Promise<void> {
+    await this.#recover(new Set());
+    if (!(await this.#parts.hotStore.begin(this.#actor!))) throw new HotStoreUnavailable('another process begins, too');
+  }
+
+  async #commit(changes: Changes, at: number): Promise<Commit> {
+    this.#triedSequence += 1;
+    const storedBefore = this.#parts.windowsStoredBefore();
+    const commit: Commit = {
+      actor: this.#actor!,
+      sequence: this.#triedSequence,
+      at,
+      ...changes,
+      // 0 is always true: it only means that a later life queues the windows again.
+      windowsStoredBefore: Number.isSafeInteger(storedBefore) ? Math.max(0, storedBefore) : 0,
+    };
+    await this.#persist(() => this.#parts.hotStore.commit(commit));
+    return commit;
+  }
+
+  async #persist(write: () => Promise<void>): Promise<void> {
+    for (let failures = 0; ; failures++) {
+      try {
+        return await write();
+      } catch (error) {
+        if (error instanceof HotStoreFenced || error instanceof HotStoreLost || this.#giveUp.aborted) throw error;
+        this.#count.commitRetriesTotal += 1;
+        this.#parts.log.warn({ error, actor: this.#actor, failures }, 'The hot store did not take a commit; trying again.');
+        await this.#backOff(failures);
+      }
+    }
+  }
+
+  async #recover(epochs: Set<number>): Promise<void> {
+    let complete = true;
+    this.#count.recoveredCommits = 0;
+    await this.#parts.hotStore.recover((commit) => {
+      this.#count.recoveredCommits += 1;
+      if (!restore(this.#state, commit)) complete = false;
+      this.#noteEpoch(commit.actor, epochs);
+      this.#join(commit);
+      this.#parts.onRecovered?.(commit);
+    });
+    if (!complete) this.#parts.log.error({}, 'Not all sessions found room, so resends of the others may count twice: raise sessionsMax.');
+  }
+
+  #noteEpoch(actor: ActorId, epochs: Set<number>): void {
+    const { region, shard, epoch } = parseActorId(actor);
+    if (region === this.#parts.region && shard === this.#parts.shard) epochs.add(epoch);
+  }
+
+  #join({ actor, sequence, rows }: Commit): void {
+    for (const { stream, entries } of rows) this.#parts.ledger.join({ stream, actor, sequence, entries });
+  }
+
+  #backOff(failures: number): Promise<void> {
+    const { timers, random } = this.#parts.runtime;
+    return sleep(timers, backoffMs(failures, BACKOFF, random), this.#giveUp);
+  }
+}

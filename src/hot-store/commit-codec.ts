@@ -1,0 +1,160 @@
+/**
+ * Journal records ⇄ bytes: a commit, or the opening that a writer fences its predecessors with.
+ *
+ * One version byte, then a msgpack array: `[0, actor]` for an opening, and for a commit
+ * `[1, actor, sequence, at, windowsStoredBefore, rows, sessions]`. Rows and sessions are flat and grouped
+ * by stream, because a commit of a busy tick holds thousands:
+ * rows `[stream, [emoji, increments, decrements, windowIncrements, windowDecrements, …], …]`,
+ * sessions `[stream, [session, highest, low, high, [sequence, clamped, …], …], …]`.
+ */
+
+import { Decoder, Encoder } from '@msgpack/msgpack';
+import { parseActorId, type ActorId } from '../../crdt/actor.ts';
+import { isId, type EmojiId, type StreamId } from '../../crdt/ids.ts';
+import type { Commit, CommitEntry, CommitRow, SessionRecord } from './hot-store.ts';
+
+export type JournalRecord =
+  | { readonly kind: 'opening'; readonly actor: ActorId }
+  | { readonly kind: 'commit'; readonly commit: Commit };
+
+/** Bytes that are no journal record: corruption, or a newer build's journal. */
+export class MalformedCommit extends Error {
+  override readonly name = 'MalformedCommit';
+}
+
+export const COMMIT_VERSION = 1;
+
+const OPENING = 0;
+const COMMIT = 1;
+const ENTRY_FIELDS = 5;
+const SESSION_FIELDS = 5;
+const encoder = new Encoder({ initialBufferSize: 64 * 1024 });
+const decoder = new Decoder({ maxStrLength: 256, maxBinLength: 0, maxMapLength: 0, maxExtLength: 0 });
+
+export function encodeOpening(actor: ActorId): Uint8Array {
+  return encode([OPENING, actor]);
+}
+
+export function encodeCommit(commit: Commit): Uint8Array {
+  const { actor, sequence, at, windowsStoredBefore } = commit;
+  const rows: unknown[] = [];
+  for (const { stream, entries } of commit.rows) {
+    const fields: unknown[] = [];
+    for (const entry of entries) {
+      fields.push(entry.emoji, entry.increments, entry.decrements, entry.windowIncrements, entry.windowDecrements);
+    }
+    rows.push(stream, fields);
+  }
+  return encode([COMMIT, actor, sequence, at, windowsStoredBefore, rows, groupSessions(commit.sessions)]);
+}
+
+/** @throws MalformedCommit */
+export function decodeRecord(bytes: Uint8Array): JournalRecord {
+  if (bytes[0] !== COMMIT_VERSION) throw new MalformedCommit(`version ${bytes[0]}; this build reads ${COMMIT_VERSION}`);
+  const fields = list(decode(bytes));
+  const actor = parseActor(fields[1]);
+  if (fields[0] === OPENING && fields.length === 2) return { kind: 'opening', actor };
+  if (fields[0] !== COMMIT || fields.length !== 7) throw new MalformedCommit('neither an opening nor a commit');
+  return {
+    kind: 'commit',
+    commit: {
+      actor,
+      sequence: count(fields[2]),
+      at: count(fields[3]),
+      windowsStoredBefore: count(fields[4]),
+      rows: groups(fields[5]).map(([stream, values]) => parseRow(stream, values)),
+      sessions: groups(fields[6]).flatMap(([stream, values]) => parseSessions(stream, values)),
+    },
+  };
+}
+
+function groupSessions(sessions: readonly SessionRecord[]): unknown[] {
+  const groups = new Map<StreamId, unknown[]>();
+  for (const { stream, session, highest, low, high, clamped } of sessions) {
+    let group = groups.get(stream);
+    if (group === undefined) groups.set(stream, (group = []));
+    group.push(session, highest, low, high, clamped.length === 0 ? clamped : clamped.flat());
+  }
+  return [...groups].flat();
+}
+
+function parseRow(stream: StreamId, values: readonly unknown[]): CommitRow {
+  const entries: CommitEntry[] = [];
+  for (const [emoji, increments, decrements, windowIncrements, windowDecrements] of tuples(values, ENTRY_FIELDS)) {
+    if (!isId(emoji)) throw new MalformedCommit('no emoji id');
+    entries.push({
+      emoji: emoji as EmojiId,
+      increments: count(increments),
+      decrements: count(decrements),
+      windowIncrements: count(windowIncrements),
+      windowDecrements: count(windowDecrements),
+    });
+  }
+  return { stream, entries };
+}
+
+function parseSessions(stream: StreamId, values: readonly unknown[]): SessionRecord[] {
+  const records: SessionRecord[] = [];
+  for (const [session, highest, low, high, clamped] of tuples(values, SESSION_FIELDS)) {
+    if (typeof session !== 'string') throw new MalformedCommit('no session');
+    const pairs: [number, number][] = [];
+    for (const [sequence, taps] of tuples(list(clamped), 2)) pairs.push([count(sequence), count(taps)]);
+    records.push({ stream, session, highest: count(highest), low: bits(low), high: bits(high), clamped: pairs });
+  }
+  return records;
+}
+
+function encode(fields: readonly unknown[]): Uint8Array {
+  const body = encoder.encodeSharedRef(fields);
+  const bytes = new Uint8Array(1 + body.length);
+  bytes[0] = COMMIT_VERSION;
+  bytes.set(body, 1);
+  return bytes;
+}
+
+function decode(bytes: Uint8Array): unknown {
+  try {
+    return decoder.decode(bytes.subarray(1));
+  } catch (error) {
+    throw new MalformedCommit('not msgpack', { cause: error });
+  }
+}
+
+function groups(value: unknown): [StreamId, readonly unknown[]][] {
+  const parsed: [StreamId, readonly unknown[]][] = [];
+  for (const [stream, values] of tuples(list(value), 2)) {
+    if (!isId(stream)) throw new MalformedCommit('no stream id');
+    parsed.push([stream as StreamId, list(values)]);
+  }
+  return parsed;
+}
+
+function* tuples(values: readonly unknown[], length: number): Generator<readonly unknown[]> {
+  if (values.length % length !== 0) throw new MalformedCommit('a tuple is incomplete');
+  for (let index = 0; index < values.length; index += length) yield values.slice(index, index + length);
+}
+
+function parseActor(value: unknown): ActorId {
+  try {
+    parseActorId(value);
+    return value as ActorId;
+  } catch (error) {
+    throw new MalformedCommit('no actor', { cause: error });
+  }
+}
+
+function list(value: unknown): readonly unknown[] {
+  if (!Array.isArray(value)) throw new MalformedCommit('no list');
+  return value;
+}
+
+function count(value: unknown): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0 || Object.is(value, -0)) throw new MalformedCommit('no count');
+  return value as number;
+}
+
+/** A signed 32-bit integer. */
+function bits(value: unknown): number {
+  if (typeof value !== 'number' || (value | 0) !== value || Object.is(value, -0)) throw new MalformedCommit('no bitmap');
+  return value;
+}

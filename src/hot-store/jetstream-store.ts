@@ -1,0 +1,178 @@
+/**
+ * The hot store on JetStream: one journal stream per region and shard, in the region's own NATS.
+ *
+ * Every write names the last sequence it expects, so a writer that has begun makes all earlier ones fail
+ * [HOT-3]; every commit carries a message id, so a retry is stored once [HOT-4]. A journal that is full
+ * refuses instead of forgetting [HOT-7]. A journal that was deleted, created anew or rolled back under a
+ * living writer is told from another writer by its creation time and length [HOT-6]. A record that cannot
+ * be read is logged and counted and does not hold up the others [HOT-5].
+ */
+
+import type { ActorId } from '../../crdt/actor.ts';
+import { NatsUnavailable, NatsWrongSequence, connectNats, type NatsConnection, type StreamSpec } from '../../regions/nats-connection.ts';
+import type { Log } from '../../regions/runtime.ts';
+import type { NatsAddress } from '../../regions/topology.ts';
+import { MalformedCommit, decodeRecord, encodeCommit, encodeOpening, type JournalRecord } from './commit-codec.ts';
+import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from './hot-store.ts';
+
+export interface JetStreamStoreOptions {
+  readonly region: string;
+  readonly shard: number;
+  readonly address: NatsAddress;
+  readonly log: Log;
+  /** The journal's bound, which the server sets aside. A commit of n batches takes about 50 n bytes. */
+  readonly bytesMax?: number;
+  /** For tests. */
+  readonly retentionMs?: number;
+}
+
+const BYTES_MAX = 256 * 1024 * 1024;
+const RETENTION_MARGIN_MS = 60_000;
+
+/** Where the journal ended when this writer last saw it, and in which life of the stream. */
+interface JournalEnd {
+  readonly created: string;
+  readonly sequence: number;
+}
+
+export function createJetstreamStore(options: JetStreamStoreOptions): JetStreamStore {
+  return new JetStreamStore(options);
+}
+
+export type { JetStreamStore };
+
+class JetStreamStore implements HotStore {
+  readonly stats = { malformedTotal: 0, reconnectsTotal: 0 };
+  readonly #options: JetStreamStoreOptions;
+  readonly #spec: StreamSpec;
+  readonly #subject: string;
+  #connection: NatsConnection | null = null;
+  #end: JournalEnd | null = null;
+  #closed = false;
+
+  constructor(options: JetStreamStoreOptions) {
+    this.#options = options;
+    this.#subject = `journal.${options.region}.${options.shard}`;
+    const retentionMs = options.retentionMs ?? COMMIT_RETENTION_MS + RETENTION_MARGIN_MS;
+    this.#spec = {
+      name: `JOURNAL_${options.region}_${options.shard}`,
+      subjects: [this.#subject],
+      maxAgeMs: retentionMs,
+      maxBytes: options.bytesMax ?? BYTES_MAX,
+      retention: 'limits',
+      discard: 'new',
+      // As long as a commit is kept, so that however late a retry is, it is recognised.
+      duplicateWindowMs: retentionMs,
+    };
+  }
+
+  recover(visit: (commit: Commit) => void): Promise<void> {
+    return this.#attempt(async (nats) => {
+      const { created } = await nats.ensureStream(this.#spec);
+      const sequence = await this.#replay(nats, (record) => {
+        if (record.kind === 'commit') visit(record.commit);
+      });
+      this.#end = { created, sequence };
+    });
+  }
+
+  begin(actor: ActorId): Promise<boolean> {
+    const end = this.#recovered();
+    return this.#attempt(async (nats) => {
+      try {
+        const { sequence } = await nats.publish(this.#subject, encodeOpening(actor), { expectLastSequence: end.sequence });
+        this.#end = { ...end, sequence };
+        return true;
+      } catch (error) {
+        if (error instanceof NatsWrongSequence) return false;
+        throw error;
+      }
+    });
+  }
+
+  commit(commit: Commit): Promise<void> {
+    const end = this.#recovered();
+    return this.#attempt(async (nats) => {
+      try {
+        const { sequence } = await nats.publish(this.#subject, encodeCommit(commit), {
+          expectLastSequence: end.sequence,
+          messageId: `${commit.actor}/${commit.sequence}`,
+        });
+        this.#end = { ...end, sequence };
+      } catch (error) {
+        await this.#judge(nats, commit, end, error);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#connection?.close();
+  }
+
+  /** Why a commit failed, out of what the journal looks like now; returns when it is durable after all. */
+  async #judge(nats: NatsConnection, commit: Commit, end: JournalEnd, failure: unknown): Promise<void> {
+    const { name } = this.#spec;
+    const now = await nats.streamState(name);
+    if (now === null || now.created !== end.created || now.lastSequence < end.sequence) {
+      throw new HotStoreLost(`${name} has lost what was written to it before`);
+    }
+    if (!(failure instanceof NatsWrongSequence)) throw failure;
+    // A first try may have been stored although its acknowledgement was lost.
+    let stored = false;
+    await this.#replay(nats, (record, sequence) => {
+      if (sequence !== end.sequence + 1 || record.kind !== 'commit') return;
+      stored = record.commit.actor === commit.actor && record.commit.sequence === commit.sequence;
+    });
+    if (!stored) throw new HotStoreFenced(`another process writes ${name}`);
+    this.#end = { ...end, sequence: end.sequence + 1 };
+  }
+
+  #replay(nats: NatsConnection, visit: (record: JournalRecord, sequence: number) => void): Promise<number> {
+    return nats.replay(this.#spec.name, ({ payload, sequence }) => {
+      let record: JournalRecord;
+      try {
+        record = decodeRecord(payload);
+      } catch (error) {
+        if (!(error instanceof MalformedCommit)) throw error;
+        this.stats.malformedTotal += 1;
+        this.#options.log.error({ error, journal: this.#spec.name, sequence }, 'A journal record cannot be read: its commit is lost to this recovery.');
+        return;
+      }
+      visit(record, sequence);
+    });
+  }
+
+  #recovered(): JournalEnd {
+    if (this.#end === null) throw new Error('recover comes first');
+    return this.#end;
+  }
+
+  async #attempt<Value>(act: (nats: NatsConnection) => Promise<Value>): Promise<Value> {
+    if (this.#closed) throw new HotStoreUnavailable('the store was closed');
+    try {
+      return await act(await this.#connected());
+    } catch (error) {
+      if (!(error instanceof NatsUnavailable)) throw error;
+      // What is still on its way on a doubtful connection must not mix with what is tried next.
+      void this.#connection?.close();
+      this.#connection = null;
+      throw new HotStoreUnavailable(error.message, { cause: error });
+    }
+  }
+
+  async #connected(): Promise<NatsConnection> {
+    if (this.#connection !== null) return this.#connection;
+    const connection = await connectNats(this.#options.address, `journal ${this.#options.region}/${this.#options.shard}`);
+    if (this.#closed) {
+      await connection.close();
+      throw new HotStoreUnavailable('the store was closed');
+    }
+    this.stats.reconnectsTotal += 1;
+    this.#connection = connection;
+    void connection.closed.then(() => {
+      if (this.#connection === connection) this.#connection = null;
+    });
+    return connection;
+  }
+}
