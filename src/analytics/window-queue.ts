@@ -26,7 +26,8 @@ export interface WindowQueue {
   publish(records: readonly WindowRecord[]): Promise<void>;
   /**
    * Hands batches of records to `store`, one call at a time, and removes them from the queue when it
-   * resolves; when it rejects they are delivered again later. Resolves when the signal is aborted.
+   * resolves; when it rejects they are delivered again (how soon is for `store` to decide: it rejects
+   * when it has waited). Resolves when the signal is aborted.
    * @throws WindowQueueUnavailable when the queue is lost; call again.
    */
   consume(store: (records: readonly WindowRecord[]) => Promise<void>, signal: AbortSignal): Promise<void>;

@@ -1,0 +1,168 @@
+/**
+ * The window queue on JetStream: a work-queue stream in the region's own NATS.
+ *
+ * Bounded in bytes; when full it refuses (`discard new`) instead of forgetting the oldest. A message
+ * that cannot be read is set aside in a small stream of its own, counted and logged, and does not hold
+ * up the others (WIN-6).
+ */
+
+import { connectNats, type NatsConnection, type StoredMessage } from '../../regions/nats-connection.ts';
+import type { Log } from '../../regions/runtime.ts';
+import type { NatsAddress } from '../../regions/topology.ts';
+import { MalformedWindows, decodeWindows, encodeWindows } from './window-codec.ts';
+import { WindowQueueUnavailable, type WindowQueue } from './window-queue.ts';
+import type { WindowRecord } from './window-record.ts';
+
+const BYTES_MAX = 256 * 1024 * 1024;
+const MALFORMED_BYTES_MAX = 1024 * 1024;
+/** A message holds up to half a megabyte of records: a few make a good database statement. */
+const MESSAGES_PER_STORE_MAX = 64;
+const REDELIVER_MS = 1000;
+const CONSUMER = 'persister';
+
+export interface JetStreamWindowQueueOptions {
+  readonly region: string;
+  /** The region's own NATS. */
+  readonly address: NatsAddress;
+  readonly log: Log;
+  /** The stream's size; the server sets it aside at once. */
+  readonly bytesMax?: number;
+}
+
+export interface JetStreamWindowQueue extends WindowQueue {
+  readonly stats: { readonly malformedMessages: number };
+}
+
+export function createJetstreamWindowQueue(options: JetStreamWindowQueueOptions): JetStreamWindowQueue {
+  return new Queue(options);
+}
+
+class Queue implements JetStreamWindowQueue {
+  readonly stats = { malformedMessages: 0 };
+  readonly #options: JetStreamWindowQueueOptions;
+  readonly #stream: string;
+  readonly #subject: string;
+  #connection: NatsConnection | null = null;
+  #opening: Promise<void> | null = null;
+  #closed = false;
+  /** Records waiting: an estimate from the stream at each batch, corrected by what goes in and out here. */
+  #depth = 0;
+
+  constructor(options: JetStreamWindowQueueOptions) {
+    this.#options = options;
+    this.#stream = `WINDOWS_${options.region}`;
+    this.#subject = `windows.${options.region}`;
+  }
+
+  open(): Promise<void> {
+    // Publisher and persister both open the queue; they share one attempt and one connection.
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async publish(records: readonly WindowRecord[]): Promise<void> {
+    const connection = this.#connected();
+    try {
+      await Promise.all(encodeWindows(records).map((message) => connection.publish(this.#subject, message)));
+    } catch (error) {
+      throw unavailable(error);
+    }
+    this.#depth += records.length;
+  }
+
+  async consume(store: (records: readonly WindowRecord[]) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const connection = this.#connected();
+    const handle = async (messages: StoredMessage[]): Promise<void> => {
+      const records = await this.#read(connection, messages);
+      if (records.length > 0) await store(records);
+      this.#depth = Math.max(0, this.#depth - records.length);
+    };
+    try {
+      await connection.work(this.#stream, CONSUMER, handle, { batchMax: MESSAGES_PER_STORE_MAX, signal, retryMs: REDELIVER_MS });
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
+  depth(): number {
+    return this.#depth;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#opening?.catch(() => {});
+    await this.#connection?.close();
+  }
+
+  async #open(): Promise<void> {
+    try {
+      const connection = this.#connection ?? (await this.#connect());
+      // Also on a connection that lives: the stream may be what was lost.
+      await connection.ensureStream({
+        name: this.#stream,
+        subjects: [this.#subject],
+        maxBytes: this.#options.bytesMax ?? BYTES_MAX,
+        retention: 'workqueue',
+        discard: 'new',
+      });
+      await connection.ensureStream({
+        name: `${this.#stream}_MALFORMED`,
+        subjects: [`${this.#subject}.malformed`],
+        maxBytes: MALFORMED_BYTES_MAX,
+        retention: 'limits',
+        discard: 'old',
+      });
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
+  async #connect(): Promise<NatsConnection> {
+    const connection = await connectNats(this.#options.address, `ovation ${this.#options.region} windows`);
+    if (this.#closed) {
+      await connection.close();
+      throw new WindowQueueUnavailable('the queue was closed');
+    }
+    this.#connection = connection;
+    void connection.closed.then(() => {
+      if (this.#connection === connection) this.#connection = null;
+    });
+    return connection;
+  }
+
+  #connected(): NatsConnection {
+    if (this.#connection === null) throw new WindowQueueUnavailable('the connection to the queue is lost');
+    return this.#connection;
+  }
+
+  async #read(connection: NatsConnection, messages: readonly StoredMessage[]): Promise<WindowRecord[]> {
+    const state = await connection.streamState(this.#stream);
+    const records: WindowRecord[] = [];
+    for (const message of messages) {
+      try {
+        for (const record of decodeWindows(message.payload)) records.push(record);
+      } catch (error) {
+        if (!(error instanceof MalformedWindows)) throw error;
+        await this.#setAside(connection, message, error);
+      }
+    }
+    this.#depth = Math.round((records.length / messages.length) * (state?.messages ?? 0));
+    return records;
+  }
+
+  async #setAside(connection: NatsConnection, message: StoredMessage, error: MalformedWindows): Promise<void> {
+    this.stats.malformedMessages += 1;
+    await connection.publish(`${this.#subject}.malformed`, message.payload);
+    this.#options.log.error(
+      { error, sequence: message.sequence, bytes: message.payload.length, stream: `${this.#stream}_MALFORMED` },
+      'a message in the window queue cannot be read; it was set aside and its windows are missing from the database',
+    );
+  }
+}
+
+function unavailable(error: unknown): WindowQueueUnavailable {
+  if (error instanceof WindowQueueUnavailable) return error;
+  return new WindowQueueUnavailable(error instanceof Error ? error.message : String(error), { cause: error });
+}

@@ -1,0 +1,30 @@
+/** `ovation migrate`: brings the database of windows to this build's schema. Safe to run at any time, by many. */
+
+import { MigrationDrift, MigrationFailed, migrate } from '../analytics/migrate.ts';
+import { WindowStoreUnavailable } from '../analytics/window-store.ts';
+
+export interface MigrateCommandOptions {
+  readonly databaseUrl: string | null;
+  readonly json: boolean;
+  /** Takes one line of the answer. */
+  readonly write: (line: string) => void;
+}
+
+/** Answers the exit code: 0 done, 1 refused or failed, 2 not configured. */
+export async function migrateCommand({ databaseUrl, json, write }: MigrateCommandOptions): Promise<number> {
+  if (databaseUrl === null) {
+    write(json ? JSON.stringify({ error: 'OVATION_DATABASE_URL is not set' }) : 'Set OVATION_DATABASE_URL to the database of windows.');
+    return 2;
+  }
+  try {
+    const { applied, present } = await migrate(databaseUrl);
+    if (json) write(JSON.stringify({ applied, present }));
+    else if (applied.length === 0) write(`Up to date: ${present.length} migrations.`);
+    else for (const name of applied) write(`Applied ${name}`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof MigrationDrift || error instanceof MigrationFailed || error instanceof WindowStoreUnavailable)) throw error;
+    write(json ? JSON.stringify({ error: error.name, detail: error.message }) : `${error.name}: ${error.message}`);
+    return 1;
+  }
+}
