@@ -43,7 +43,7 @@ const driverRules = DRIVERS.map(([driver, adapters]) => ({
 
 /** Adapters behind a port; only the composition root and commands choose one. */
 const ADAPTERS = [
-  'regions/(memory|nats)-log',
+  'regions/((memory|nats)-log|memory-reader|compacted-log)',
   'regions/nats-(connection|publisher|pull)',
   'src/hot-store/(memory|jetstream)-store',
   'src/analytics/(postgres-store|migrate|pglite-server|memory-window-queue|jetstream-window-queue)',

@@ -33,19 +33,38 @@ export class LogFenced extends Error {
   override readonly name = 'LogFenced';
 }
 
+/** The key breaks the grammar: a mistake of the caller. Nothing was appended. */
+export class MalformedKey extends Error {
+  override readonly name = 'MalformedKey';
+
+  constructor(key: string) {
+    super(`log key ${JSON.stringify(key.slice(0, 100))} is not dot-separated tokens of [A-Za-z0-9_-]+`);
+  }
+}
+
+const KEY_PATTERN = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
+const KEY_CHARACTERS_MAX = 256;
+
+/** @throws MalformedKey */
+export function assertKey(key: string): void {
+  if (key.length > KEY_CHARACTERS_MAX || !KEY_PATTERN.test(key)) throw new MalformedKey(key);
+}
+
 export interface LogWriter {
   /**
    * Connects, creates the log when it does not exist, and visits every message kept, oldest first.
    * Also used again after `LogUnavailable`: the answer says whether the log is still the one written
-   * to before, and complete (`intact`), or has lost messages that were acknowledged.
-   * @throws LogUnavailable
+   * to before, and complete (`intact`; true at the first call), or has lost messages that were
+   * acknowledged. A payload visited is only lent: copy what outlives the call.
+   * @throws LogUnavailable, LogFenced when another process has written since this one's last append
    */
   open(visit: (message: LogMessage) => void): Promise<{ readonly position: LogPosition; readonly intact: boolean }>;
 
   /**
    * Appends messages in order and resolves when the log has acknowledged all of them.
-   * After a rejection any subset may have been kept; messages are absolute, so appending again is right.
-   * @throws LogUnavailable, LogFenced
+   * After a rejection any subset may have been kept; messages are absolute, so appending again is right,
+   * after `open`.
+   * @throws LogUnavailable, LogFenced, MalformedKey
    */
   append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void>;
 
@@ -55,7 +74,10 @@ export interface LogWriter {
 export interface LogVisitor {
   /** Where reading really starts; sequence 0 when from the first message. */
   started(position: LogPosition): void;
-  /** Messages in order. The position to keep is that of the last one, once this has returned. */
+  /**
+   * Messages in order. The position to keep is that of the last one, once this has returned. Payloads
+   * are only lent: copy what outlives the call.
+   */
   batch(messages: readonly LogMessage[], position: LogPosition): void;
 }
 
