@@ -42,7 +42,7 @@ export function createJetstreamStore(options: JetStreamStoreOptions): JetStreamS
 export type { JetStreamStore };
 
 class JetStreamStore implements HotStore {
-  readonly stats = { malformedTotal: 0, reconnectsTotal: 0 };
+  readonly stats = { malformedTotal: 0, connectionsTotal: 0 };
   readonly #options: JetStreamStoreOptions;
   readonly #spec: StreamSpec;
   readonly #subject: string;
@@ -168,7 +168,7 @@ class JetStreamStore implements HotStore {
       await connection.close();
       throw new HotStoreUnavailable('the store was closed');
     }
-    this.stats.reconnectsTotal += 1;
+    this.stats.connectionsTotal += 1;
     this.#connection = connection;
     void connection.closed.then(() => {
       if (this.#connection === connection) this.#connection = null;

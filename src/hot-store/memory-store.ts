@@ -8,7 +8,7 @@
 import type { ActorId } from '../../crdt/actor.ts';
 import type { Clock } from '../../regions/runtime.ts';
 import { decodeRecord, encodeCommit } from './commit-codec.ts';
-import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreUnavailable, type Commit, type HotStore } from './hot-store.ts';
+import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from './hot-store.ts';
 
 /** What a disk would hold. Shared by the stores of one shard. */
 export class MemoryJournal {
@@ -17,9 +17,19 @@ export class MemoryJournal {
   #first = 0;
   /** Counts every write, as a broker's sequence does. */
   lastSequence = 0;
+  /** Counts how often it was wiped: which life of the journal this is. */
+  life = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** Loses everything, as a deleted volume does. */
+  wipe(): void {
+    this.#commits.length = 0;
+    this.#first = 0;
+    this.lastSequence = 0;
+    this.life += 1;
   }
 
   append(bytes: Uint8Array | null): number {
@@ -48,38 +58,38 @@ export class MemoryJournal {
 }
 
 export function createMemoryStore(journal: MemoryJournal): HotStore {
-  /** The journal's last sequence as this store knows it; null before it recovered. */
-  let position: number | null = null;
-  let began = false;
-  let last: string | null = null;
+  /** The journal's end as this store last saw it; null before it recovered. */
+  let end: { readonly life: number; readonly sequence: number } | null = null;
+  let last = '';
   let closed = false;
 
-  const checkOpen = (): void => {
+  const recovered = (): { readonly life: number; readonly sequence: number } => {
     if (closed) throw new HotStoreUnavailable('the store was closed');
+    if (end === null) throw new Error('recover comes first');
+    return end;
   };
 
   return {
     async recover(visit) {
-      checkOpen();
+      if (closed) throw new HotStoreUnavailable('the store was closed');
       for (const commit of journal.commits()) visit(commit);
-      position = journal.lastSequence;
+      end = { life: journal.life, sequence: journal.lastSequence };
     },
 
     async begin(_actor: ActorId) {
-      checkOpen();
-      if (position !== journal.lastSequence) return false;
-      position = journal.append(null);
-      began = true;
+      const { life, sequence } = recovered();
+      if (life !== journal.life || sequence !== journal.lastSequence) return false;
+      end = { life, sequence: journal.append(null) };
       return true;
     },
 
     async commit(commit) {
-      checkOpen();
-      if (!began) throw new HotStoreFenced('commit before begin');
-      if (last === `${commit.actor} ${commit.sequence}`) return;
-      if (position !== journal.lastSequence) throw new HotStoreFenced(`another writer than ${commit.actor} has begun`);
-      position = journal.append(encodeCommit(commit));
-      last = `${commit.actor} ${commit.sequence}`;
+      const { life, sequence } = recovered();
+      if (life !== journal.life) throw new HotStoreLost('the journal was wiped');
+      if (last === `${commit.actor}/${commit.sequence}`) return;
+      if (sequence !== journal.lastSequence) throw new HotStoreFenced('another writer has begun');
+      end = { life, sequence: journal.append(encodeCommit(commit)) };
+      last = `${commit.actor}/${commit.sequence}`;
     },
 
     async close() {

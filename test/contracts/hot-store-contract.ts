@@ -1,0 +1,110 @@
+/** What every hot store promises. One suite, called for each adapter. */
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from '../../src/hot-store/hot-store.ts';
+import { ALICE, BOB, sampleCommit } from '../hot-store/arbitrary-commit.ts';
+
+export interface HotStoreHarness {
+  /** A store on the journal, as another process would open it. */
+  open(): HotStore;
+  /** Loses the journal under the living stores. */
+  wipe(): Promise<void>;
+  /** Ends the test's journal and all stores. */
+  end(): Promise<void>;
+}
+
+export function hotStoreContract(adapter: string, start: () => Promise<HotStoreHarness>): void {
+  describe(`hot store: ${adapter}`, () => {
+    let harness: HotStoreHarness;
+
+    beforeEach(async () => {
+      harness = await start();
+    });
+    afterEach(() => harness.end());
+
+    const writer = async (actor = ALICE): Promise<HotStore> => {
+      const store = harness.open();
+      await store.recover(() => {});
+      expect(await store.begin(actor)).toBe(true);
+      return store;
+    };
+
+    it('[HOT-1] recovers what was committed, whole and oldest first', async () => {
+      const commits = [1, 2, 3].map((sequence) => sampleCommit(ALICE, sequence));
+      const store = await writer();
+      for (const commit of commits) await store.commit(commit);
+      expect(await recovered(harness.open())).toEqual(commits);
+    });
+
+    it('[HOT-1] recovers the commits of all lives', async () => {
+      await (await writer(ALICE)).commit(sampleCommit(ALICE, 1));
+      await (await writer(BOB)).commit(sampleCommit(BOB, 1));
+      expect(await recovered(harness.open())).toEqual([sampleCommit(ALICE, 1), sampleCommit(BOB, 1)]);
+    });
+
+    it('[HOT-1] recovers nothing from a new journal', async () => {
+      expect(await recovered(harness.open())).toEqual([]);
+    });
+
+    it('[HOT-2] does not begin when something was written since recovery, and does after another', async () => {
+      const store = harness.open();
+      await store.recover(() => {});
+      const other = await writer(BOB);
+      await other.commit(sampleCommit(BOB, 1));
+      expect(await store.begin(ALICE)).toBe(false);
+      expect(await recovered(store)).toEqual([sampleCommit(BOB, 1)]);
+      expect(await store.begin(ALICE)).toBe(true);
+      await store.commit(sampleCommit(ALICE, 1));
+    });
+
+    it('[HOT-2] lets one of two begin that recovered the same', async () => {
+      const stores = [harness.open(), harness.open()] as const;
+      await Promise.all(stores.map((store) => store.recover(() => {})));
+      const began = await Promise.all([stores[0].begin(ALICE), stores[1].begin(BOB)]);
+      expect(began.filter(Boolean)).toHaveLength(1);
+    });
+
+    it('[HOT-3] fences the writer before, from the moment another has begun', async () => {
+      const old = await writer(ALICE);
+      await old.commit(sampleCommit(ALICE, 1));
+      const young = await writer(BOB);
+      await expect(old.commit(sampleCommit(ALICE, 2))).rejects.toThrow(HotStoreFenced);
+      await young.commit(sampleCommit(BOB, 1));
+      await expect(old.commit(sampleCommit(ALICE, 2))).rejects.toThrow(HotStoreFenced);
+      expect(await recovered(harness.open())).toEqual([sampleCommit(ALICE, 1), sampleCommit(BOB, 1)]);
+    });
+
+    it('[HOT-4] stores a commit that is tried again once', async () => {
+      const store = await writer();
+      await store.commit(sampleCommit(ALICE, 1));
+      await store.commit(sampleCommit(ALICE, 1));
+      await store.commit(sampleCommit(ALICE, 2));
+      expect(await recovered(harness.open())).toEqual([sampleCommit(ALICE, 1), sampleCommit(ALICE, 2)]);
+    });
+
+    it('[HOT-6] tells a writer that its journal was lost, and lets it begin anew', async () => {
+      const store = await writer();
+      await store.commit(sampleCommit(ALICE, 1));
+      await harness.wipe();
+      await expect(store.commit(sampleCommit(ALICE, 2))).rejects.toThrow(HotStoreLost);
+      await expect(store.commit(sampleCommit(ALICE, 2))).rejects.toThrow(HotStoreLost);
+      expect(await recovered(store)).toEqual([]);
+      expect(await store.begin(ALICE)).toBe(true);
+      await store.commit(sampleCommit(ALICE, 3));
+      expect(await recovered(harness.open())).toEqual([sampleCommit(ALICE, 3)]);
+    });
+
+    it('[HOT-9] is unavailable once closed', async () => {
+      const store = await writer();
+      await store.close();
+      await expect(store.commit(sampleCommit(ALICE, 1))).rejects.toThrow(HotStoreUnavailable);
+      await expect(store.recover(() => {})).rejects.toThrow(HotStoreUnavailable);
+    });
+  });
+}
+
+export async function recovered(store: HotStore): Promise<Commit[]> {
+  const commits: Commit[] = [];
+  await store.recover((commit) => commits.push(commit));
+  return commits;
+}

@@ -1,0 +1,60 @@
+/** Commits for tests: one that is made up, and arbitrary ones. */
+
+import fc from 'fast-check';
+import { actorId, type ActorId } from '../../crdt/actor.ts';
+import type { EmojiId, StreamId } from '../../crdt/ids.ts';
+import type { Commit, CommitEntry, SessionRecord } from '../../src/hot-store/hot-store.ts';
+
+export const ALICE: ActorId = actorId({ region: 'us', shard: 0, epoch: 1000 });
+export const BOB: ActorId = actorId({ region: 'us', shard: 0, epoch: 2000 });
+
+/** The `sequence`-th commit of an actor: one row, one session with a clamped batch. */
+export function sampleCommit(actor: ActorId, sequence: number, at = 1_700_000_000_000 + sequence): Commit {
+  const entry: CommitEntry = {
+    emoji: 'heart' as EmojiId,
+    increments: 3 * sequence,
+    decrements: 0,
+    windowIncrements: 3,
+    windowDecrements: 0,
+  };
+  const session: SessionRecord = {
+    stream: 'derby' as StreamId,
+    session: 'session-1',
+    highest: sequence,
+    low: -1,
+    high: 0,
+    clamped: [[sequence, 2]],
+  };
+  return { actor, sequence, at, rows: [{ stream: 'derby' as StreamId, entries: [entry] }], sessions: [session], windowsStoredBefore: 0 };
+}
+
+const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/).filter((text) => text !== '__proto__');
+const count = fc.maxSafeNat();
+const bits = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+const stream = fc.oneof(fc.constantFrom('a', 'b'), id) as fc.Arbitrary<StreamId>;
+
+const arbitraryEntry: fc.Arbitrary<CommitEntry> = fc.record({
+  emoji: id as fc.Arbitrary<EmojiId>,
+  increments: count,
+  decrements: count,
+  windowIncrements: count,
+  windowDecrements: count,
+});
+
+const arbitrarySession: fc.Arbitrary<SessionRecord> = fc.record({
+  stream,
+  session: id,
+  highest: count,
+  low: bits,
+  high: bits,
+  clamped: fc.array(fc.tuple(count, count), { maxLength: 4 }),
+});
+
+export const arbitraryCommit: fc.Arbitrary<Commit> = fc.record({
+  actor: fc.record({ region: id, shard: fc.nat(), epoch: fc.integer({ min: 1 }) }).map(actorId),
+  sequence: count,
+  at: count,
+  rows: fc.array(fc.record({ stream, entries: fc.array(arbitraryEntry, { maxLength: 4 }) }), { maxLength: 4 }),
+  sessions: fc.array(arbitrarySession, { maxLength: 6 }),
+  windowsStoredBefore: count,
+});
