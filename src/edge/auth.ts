@@ -1,0 +1,127 @@
+/**
+ * Authentication: JSON Web Tokens, verified by `jose` with an HS256 secret or a JWKS.
+ *
+ * Claims: `sub` is the viewer id, `streams` a list of stream ids or `"*"`, `role` one of viewer,
+ * moderator, admin; `exp` is required. Without a key the region is open to everybody, and says so.
+ */
+
+import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
+import { isId } from '../../crdt/ids.ts';
+import type { Clock, Log } from '../../regions/runtime.ts';
+import { isViewerId } from '../protocol/message-rules.ts';
+import type { TokenKey } from './options.ts';
+import { Problem } from './problem.ts';
+
+export type Role = 'viewer' | 'moderator' | 'admin';
+
+export interface Claims {
+  readonly viewer: string;
+  readonly streams: '*' | readonly string[];
+  readonly role: Role;
+}
+
+export interface Authenticator {
+  /** True without a key: then nobody needs a token. */
+  readonly open: boolean;
+  /** @throws Problem unauthenticated, or unavailable while the keys cannot be fetched */
+  verify(token: string | undefined): Promise<Claims>;
+}
+
+// Signatures by a key pair only: a public key must never be taken for a secret.
+const JWKS_ALGORITHMS = ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519', 'PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'];
+const CLOCK_TOLERANCE_S = 5;
+const JWKS_TIMEOUT_MS = 4_000;
+
+export function createAuthenticator(jwt: TokenKey, clock: Clock, log: Log): Authenticator {
+  if (jwt === null) {
+    log.warn({}, 'NO TOKEN KEY IS CONFIGURED: anybody may react as anybody and read the books');
+    return { open: true, verify: () => Promise.reject(new Problem('unauthenticated', 'This region knows no keys.')) };
+  }
+  const key: JWTVerifyGetKey =
+    'secret' in jwt
+      ? sharedSecret(jwt.secret)
+      : createRemoteJWKSet(new URL(jwt.jwksUrl), { timeoutDuration: JWKS_TIMEOUT_MS });
+  const algorithms = 'secret' in jwt ? ['HS256'] : JWKS_ALGORITHMS;
+  return {
+    open: false,
+    async verify(token) {
+      if (token === undefined) {
+        throw new Problem('unauthenticated', 'Send a token: "Authorization: Bearer …", or hello.token on a WebSocket.');
+      }
+      try {
+        const { payload } = await jwtVerify(token, key, {
+          algorithms,
+          requiredClaims: ['sub', 'exp'],
+          clockTolerance: CLOCK_TOLERANCE_S,
+          currentDate: new Date(clock.now()),
+        });
+        return claimsOf(payload);
+      } catch (error) {
+        throw problemOf(error, log);
+      }
+    },
+  };
+}
+
+/** @throws Problem forbidden */
+export function requireStream(claims: Claims, stream: string): void {
+  if (claims.streams === '*' || claims.streams.includes(stream)) return;
+  throw new Problem('forbidden', `The token's claim "streams" does not name ${stream}.`);
+}
+
+/** @throws Problem forbidden */
+export function requireViewer(claims: Claims, viewer: string): void {
+  if (claims.viewer === viewer) return;
+  throw new Problem('forbidden', 'viewer_id must be the claim "sub" of the token.');
+}
+
+/** Passes who may read a stream's history and books: moderators and admins of it. @throws Problem */
+export async function requireReader(
+  authenticator: Authenticator,
+  authorization: string | undefined,
+  stream: string,
+): Promise<void> {
+  if (authenticator.open) return;
+  const claims = await authenticator.verify(bearerToken(authorization));
+  if (claims.role === 'viewer') {
+    throw new Problem('forbidden', 'The claim "role" of the token must be moderator or admin.');
+  }
+  requireStream(claims, stream);
+}
+
+/** The token of an `Authorization` header. Tokens in URLs are not read: URLs are logged. */
+export function bearerToken(authorization: string | undefined): string | undefined {
+  return /^Bearer +([\x21-\x7e]+)$/i.exec(authorization ?? '')?.[1];
+}
+
+function sharedSecret(secret: string): JWTVerifyGetKey {
+  const bytes = new TextEncoder().encode(secret);
+  return () => bytes;
+}
+
+function claimsOf(payload: JWTPayload): Claims {
+  const { sub, streams = [], role = 'viewer' } = payload;
+  if (!isViewerId(sub)) throw new Problem('unauthenticated', 'The claim "sub" must be a viewer id.');
+  if (role !== 'viewer' && role !== 'moderator' && role !== 'admin') {
+    throw new Problem('unauthenticated', 'The claim "role" must be viewer, moderator or admin.');
+  }
+  if (streams === '*') return { viewer: sub, streams, role };
+  if (!Array.isArray(streams) || !streams.every(isId)) {
+    throw new Problem('unauthenticated', 'The claim "streams" must be a list of stream ids, or "*".');
+  }
+  return { viewer: sub, streams, role };
+}
+
+/** What went wrong with the token; keys that cannot be fetched are our trouble, not the viewer's. */
+function problemOf(error: unknown, log: Log): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof errors.JWTExpired) return new Problem('unauthenticated', 'The token has expired; get a new one.');
+  const isOurs =
+    !(error instanceof errors.JOSEError) ||
+    error instanceof errors.JWKSTimeout ||
+    error instanceof errors.JWKSInvalid ||
+    error.code === 'ERR_JOSE_GENERIC';
+  if (!isOurs) return new Problem('unauthenticated', `The token is refused: ${error.message}.`);
+  log.error({ err: error }, 'The keys that verify tokens cannot be fetched');
+  return new Problem('unavailable', 'Tokens cannot be verified at the moment. Try again.');
+}

@@ -1,0 +1,185 @@
+/**
+ * The fan-out: one frame to every socket that watches its stream.
+ *
+ * A frame is encoded once per encoding in use, WebSocket header included, and the same bytes are
+ * written to every socket. A socket whose buffer is full is passed over and, once it has drained,
+ * gets the newest frame: at most one buffer of bytes (16 KiB) plus one frame waits for anybody.
+ * A socket that takes in nothing for too long is cut.
+ */
+
+import type { StreamId } from '../../crdt/ids.ts';
+import type { Level } from '../broadcaster/frame-feed.ts';
+import { encodeServerJson } from '../protocol/json-codec.ts';
+import type { FrameMessage, ServerMessage } from '../protocol/messages.ts';
+import { encodeServerMsgpack } from '../protocol/msgpack-codec.ts';
+import { BATCH_MS } from './frame-message.ts';
+
+export type Encoding = 'json' | 'msgpack';
+
+/** What is needed of a `net.Socket`. */
+export interface FanoutSocket {
+  write(bytes: Uint8Array): boolean;
+  once(event: 'drain', listener: () => void): unknown;
+  destroy(): unknown;
+  readonly writableNeedDrain: boolean;
+  readonly writableLength: number;
+  readonly bytesWritten: number;
+}
+
+export interface Member {
+  readonly stream: StreamId;
+  readonly encoding: Encoding;
+  readonly socket: FanoutSocket;
+  /** False once a close frame was sent: nothing may follow it. */
+  readonly isOpen: () => boolean;
+  level: Level;
+  /** The version of the stream's frame that was written last. */
+  version: number;
+  isBehind: boolean;
+  isMember: boolean;
+  /** Bytes that had left this process at the last sweep, and sweeps since without any more. */
+  bytesTaken: number;
+  idleSweeps: number;
+}
+
+interface Room {
+  readonly members: Set<Member>;
+  frame: FrameMessage | null;
+  version: number;
+  /** The newest frame as bytes, by encoding; made when first needed. */
+  readonly bytes: { [encoding in Encoding]: Buffer | null };
+}
+
+export class Fanout {
+  readonly stats = { members: 0, framesPublished: 0, framesWritten: 0, framesSkipped: 0, bytesWritten: 0, stuckSockets: 0 };
+  readonly #rooms = new Map<StreamId, Room>();
+  readonly #onViewers: (stream: StreamId, viewers: number) => void;
+  readonly #idleSweepsMax: number;
+
+  /** Frames reach `join`ed sockets from then on; `idleSweepsMax` sweeps without progress cut one. */
+  constructor(onViewers: (stream: StreamId, viewers: number) => void = () => {}, idleSweepsMax = 30) {
+    this.#onViewers = onViewers;
+    this.#idleSweepsMax = idleSweepsMax;
+  }
+
+  /** `level` is the one that the client already knows of. */
+  join(
+    stream: StreamId,
+    socket: FanoutSocket,
+    encoding: Encoding,
+    isOpen: () => boolean = () => true,
+    level: Level = 'exact',
+  ): Member {
+    let room = this.#rooms.get(stream);
+    if (room === undefined) {
+      room = { members: new Set(), frame: null, version: 0, bytes: { json: null, msgpack: null } };
+      this.#rooms.set(stream, room);
+    }
+    const member: Member = {
+      stream,
+      encoding,
+      socket,
+      isOpen,
+      level,
+      version: room.version,
+      isBehind: false,
+      isMember: true,
+      bytesTaken: 0,
+      idleSweeps: 0,
+    };
+    room.members.add(member);
+    this.stats.members += 1;
+    this.#onViewers(stream, room.members.size);
+    return member;
+  }
+
+  leave(member: Member): void {
+    const room = this.#rooms.get(member.stream);
+    if (room === undefined || !room.members.delete(member)) return;
+    member.isMember = false;
+    this.stats.members -= 1;
+    if (room.members.size === 0) this.#rooms.delete(member.stream);
+    this.#onViewers(member.stream, room.members.size);
+  }
+
+  /** The newest frame of a stream that somebody here watches. */
+  newest(stream: StreamId): FrameMessage | null {
+    return this.#rooms.get(stream)?.frame ?? null;
+  }
+
+  publish(stream: StreamId, frame: FrameMessage): void {
+    const room = this.#rooms.get(stream);
+    if (room === undefined) return;
+    room.frame = frame;
+    room.version += 1;
+    room.bytes.json = null;
+    room.bytes.msgpack = null;
+    this.stats.framesPublished += 1;
+    for (const member of room.members) {
+      if (member.isBehind) this.stats.framesSkipped += 1;
+      else this.#write(room, member);
+    }
+  }
+
+  /** Call it every second or so. */
+  sweep(): void {
+    for (const { members } of this.#rooms.values()) {
+      for (const member of members) {
+        const { socket } = member;
+        const bytesTaken = socket.bytesWritten - socket.writableLength;
+        const isIdle = socket.writableNeedDrain && bytesTaken === member.bytesTaken;
+        member.bytesTaken = bytesTaken;
+        member.idleSweeps = isIdle ? member.idleSweeps + 1 : 0;
+        if (member.idleSweeps < this.#idleSweepsMax) continue;
+        this.stats.stuckSockets += 1;
+        this.leave(member);
+        socket.destroy();
+      }
+    }
+  }
+
+  #write(room: Room, member: Member): void {
+    if (!member.isOpen()) return;
+    if (member.socket.writableNeedDrain) {
+      this.stats.framesSkipped += 1;
+      this.#waitForDrain(room, member);
+      return;
+    }
+    const bytes = this.#bytesFor(room, member);
+    member.version = room.version;
+    this.stats.framesWritten += 1;
+    this.stats.bytesWritten += bytes.length;
+    if (!member.socket.write(bytes)) this.#waitForDrain(room, member);
+  }
+
+  #waitForDrain(room: Room, member: Member): void {
+    member.isBehind = true;
+    member.socket.once('drain', () => {
+      member.isBehind = false;
+      if (member.isMember && member.version !== room.version) this.#write(room, member);
+    });
+  }
+
+  #bytesFor(room: Room, member: Member): Buffer {
+    const frame = room.frame!;
+    const bytes = (room.bytes[member.encoding] ??= webSocketMessage(frame, member.encoding));
+    if (member.level === frame.level) return bytes;
+    member.level = frame.level;
+    const pace = { type: 'pace', batch_ms: BATCH_MS[frame.level], level: frame.level } as const;
+    return Buffer.concat([webSocketMessage(pace, member.encoding), bytes]);
+  }
+}
+
+/** A whole WebSocket message, header included, as a server sends it (RFC 6455 §5.2: final, unmasked). */
+export function webSocketMessage(message: ServerMessage, encoding: Encoding): Buffer {
+  const payload = encoding === 'json' ? Buffer.from(encodeServerJson(message)) : encodeServerMsgpack(message);
+  const { length } = payload;
+  const extended = length < 126 ? 0 : length < 65_536 ? 2 : 8;
+  const bytes = Buffer.allocUnsafe(2 + extended + length);
+  bytes[0] = encoding === 'json' ? 0x81 : 0x82;
+  bytes[1] = extended === 0 ? length : extended === 2 ? 126 : 127;
+  if (extended === 2) bytes.writeUInt16BE(length, 2);
+  if (extended === 8) bytes.writeBigUInt64BE(BigInt(length), 2);
+  bytes.set(payload, 2 + extended);
+  return bytes;
+}

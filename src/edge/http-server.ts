@@ -1,0 +1,88 @@
+/** The HTTP side of an edge: fastify with its bounds, its documentation and its routes. */
+
+import cors from '@fastify/cors';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import fastify, { type FastifyInstance } from 'fastify';
+import { auditRoute } from './audit-route.ts';
+import type { Authenticator } from './auth.ts';
+import { historyRoute } from './history-route.ts';
+import { BODY_BYTES_MAX, type EdgeLimits, type EdgeOptions } from './options.ts';
+import { answerClientError, answerProblems } from './problem-reply.ts';
+import { reactionsRoute, type PostStats } from './reactions-route.ts';
+import { totalsRoute } from './totals-route.ts';
+
+const REQUEST_MS_MAX = 10_000;
+const HEADER_BYTES_MAX = 16 * 1024;
+const ROUTE_PARAMETER_MAX = 128;
+/** HTTP connections at most, beside those of viewers. */
+const HTTP_CONNECTIONS_MAX = 4_096;
+
+export async function createHttpServer(
+  options: EdgeOptions,
+  limits: EdgeLimits,
+  authenticator: Authenticator,
+): Promise<{ readonly app: FastifyInstance; readonly stats: PostStats }> {
+  const stats: PostStats = { posts: 0, postedReactions: 0, postsInFlight: 0, postsRefused: 0 };
+  const app = fastify({
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    // Node looks for late requests every 30 s unless told otherwise.
+    http: { headersTimeout: REQUEST_MS_MAX, connectionsCheckingInterval: 1_000, maxHeaderSize: HEADER_BYTES_MAX },
+    routerOptions: { maxParamLength: ROUTE_PARAMETER_MAX },
+    clientErrorHandler: answerClientError,
+    // What comes over a connection that is open yet is answered like before, and the connection closed.
+    return503OnClosing: false,
+  });
+  app.server.maxConnections = options.config.viewersMax + HTTP_CONNECTIONS_MAX;
+  app.setValidatorCompiler(() => () => true);
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers(SECURITY_HEADERS);
+  });
+  answerProblems(app, options.log);
+  const { origins } = options.config;
+  await app.register(cors, {
+    origin: origins.includes('*') ? '*' : [...origins],
+    methods: ['GET', 'HEAD', 'POST'],
+    allowedHeaders: ['authorization', 'content-type'],
+    exposedHeaders: ['retry-after'],
+    maxAge: 600,
+  });
+  await documentAt(app, '/docs');
+  reactionsRoute(app, options, limits, authenticator, stats);
+  totalsRoute(app, options, limits);
+  historyRoute(app, options, limits, authenticator);
+  auditRoute(app, options, limits, authenticator);
+  return { app, stats };
+}
+
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+};
+
+/** The page loads nothing from elsewhere; its styles are set by script. */
+const DOCS_CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+async function documentAt(app: FastifyInstance, routePrefix: `/${string}`): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Ovation',
+        version: '1',
+        description: 'Live reactions, counted exactly once in every region. Refusals are RFC 9457 problem documents.',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+    },
+  });
+  await app.register(swaggerUi, {
+    routePrefix,
+    staticCSP: DOCS_CSP,
+    // Without this the page asks a validator on the internet.
+    uiConfig: { validatorUrl: null },
+  });
+}

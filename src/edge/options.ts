@@ -1,0 +1,82 @@
+/** What an edge is built from. Everything that touches the world comes in here. */
+
+import type { StreamId } from '../../crdt/ids.ts';
+import type { Log, Runtime } from '../../regions/runtime.ts';
+import type { Ingest } from '../aggregator/ingest.ts';
+import type { HistoryPoint, HistoryQuery, StoredEntry } from '../analytics/window-store.ts';
+import type { FrameFeed } from '../broadcaster/frame-feed.ts';
+import type { Policy } from '../moderation/policy.ts';
+
+/** The key that tokens are verified with; null lets everybody in. */
+export type TokenKey = { readonly secret: string } | { readonly jwksUrl: string } | null;
+
+export interface EdgeOptions {
+  readonly region: string;
+  /** The edge's part of the region's configuration. */
+  readonly config: {
+    readonly host: string;
+    readonly port: number;
+    /** Origins that browsers may connect from; `*` for any. */
+    readonly origins: readonly string[];
+    readonly jwt: TokenKey;
+    /** Connections of viewers at most. */
+    readonly viewersMax: number;
+  };
+  readonly ingest: Ingest;
+  readonly feed: FrameFeed;
+  /** Null without a database of windows. */
+  readonly history: ((query: HistoryQuery) => Promise<HistoryPoint[]>) | null;
+  readonly stored: ((stream: StreamId) => Promise<StoredEntry[]>) | null;
+  /** What the region knows of its peers, for people. */
+  readonly peers: () => object;
+  readonly policy: () => Policy;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Milliseconds from the arrival of a batch to its acknowledgement. */
+  readonly observeAckMs?: (ms: number) => void;
+  readonly limits?: Partial<EdgeLimits>;
+}
+
+/** Every bound of the edge. */
+export interface EdgeLimits {
+  /** How long an answer of the aggregator, the feed or the database is waited for. */
+  readonly answerMsMax: number;
+  /** A socket that has not said hello by then may only watch. */
+  readonly helloMs: number;
+  /** Silence after which a socket is pinged, and after twice of which it is cut. */
+  readonly keepaliveMs: number;
+  /** Messages of one socket: sustained, and in a burst. */
+  readonly messagesPerSecondMax: number;
+  readonly messageBurstMax: number;
+  /** Refused messages after which a socket is closed. */
+  readonly excessMessagesMax: number;
+  /** Reactions posted over HTTP by one viewer. */
+  readonly postsPerSecondMax: number;
+  /** Reactions posted over HTTP that wait for their commit. */
+  readonly postsInFlightMax: number;
+  /** A socket that takes in nothing for this long is cut. */
+  readonly stuckMs: number;
+}
+
+export const EDGE_LIMITS: EdgeLimits = Object.freeze({
+  answerMsMax: 5_000,
+  helloMs: 5_000,
+  keepaliveMs: 30_000,
+  messagesPerSecondMax: 20,
+  // A client that returns resends its 32 unacknowledged batches at once.
+  messageBurstMax: 100,
+  excessMessagesMax: 100,
+  postsPerSecondMax: 100,
+  postsInFlightMax: 8_192,
+  stuckMs: 30_000,
+});
+
+/** Bytes of the body of a POST at most. */
+export const BODY_BYTES_MAX = 64 * 1024;
+/** Bytes of a WebSocket message from a client at most. */
+export const MESSAGE_BYTES_MAX = 4096;
+
+/** True when a browser on a page of this origin may use the edge; what is no browser sends no origin. */
+export function isAllowedOrigin(origins: readonly string[], origin: string | undefined): boolean {
+  return origin === undefined || origins.includes('*') || origins.includes(origin);
+}

@@ -1,0 +1,45 @@
+/**
+ * The edge of a region: HTTP and WebSocket for viewers, over the two ports `Ingest` and `FrameFeed`.
+ *
+ * It authenticates, validates, limits and decodes, and holds no state that matters: what it has not
+ * acknowledged, the client sends again.
+ */
+
+import type { AddressInfo } from 'node:net';
+import { createAuthenticator } from './auth.ts';
+import { createHttpServer } from './http-server.ts';
+import { EDGE_LIMITS, type EdgeOptions } from './options.ts';
+import { createSocketServer } from './socket-server.ts';
+
+export interface Edge {
+  /** Rejects when the port is taken. */
+  listen(): Promise<{ readonly port: number }>;
+  /** Sends viewers away in good order, within about `graceMs`. */
+  stop(options: { readonly graceMs: number }): Promise<void>;
+  readonly stats: Readonly<Record<string, number>>;
+}
+
+export async function createEdge(options: EdgeOptions): Promise<Edge> {
+  const limits = { ...EDGE_LIMITS, ...options.limits };
+  const { config, runtime, log } = options;
+  const authenticator = createAuthenticator(config.jwt, runtime.clock, log);
+  const { app, stats: posts } = await createHttpServer(options, limits, authenticator);
+  const sockets = createSocketServer(options, limits, authenticator);
+  sockets.attach(app.server);
+  return {
+    async listen() {
+      await app.listen({ host: config.host, port: config.port });
+      return { port: (app.server.address() as AddressInfo).port };
+    },
+    async stop({ graceMs }) {
+      // Listening ends first, so that nobody comes in while others are shown out.
+      const closing = app.close();
+      await sockets.stop(graceMs);
+      const force = runtime.timers.after(graceMs, () => app.server.closeAllConnections());
+      await closing.finally(force);
+    },
+    get stats() {
+      return { ...sockets.stats, ...sockets.fanoutStats, ...posts };
+    },
+  };
+}

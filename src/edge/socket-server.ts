@@ -1,0 +1,177 @@
+/**
+ * The WebSocket side of an edge: takes upgrades, welcomes viewers, hands frames to the fan-out.
+ *
+ * Every upgrade that is well-formed is accepted, also one that is then refused: browsers show a close
+ * code and reason to the page, but nothing of an upgrade that failed.
+ */
+
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws';
+import { isId, type StreamId } from '../../crdt/ids.ts';
+import { sleep } from '../../regions/runtime.ts';
+import { CLOSE_CODES, CLOSE_RESTART, type CloseReason } from '../protocol/close-codes.ts';
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type FrameMessage } from '../protocol/messages.ts';
+import { bearerToken, type Authenticator } from './auth.ts';
+import { Fanout } from './fanout.ts';
+import { BATCH_MS, FRAME_MS, frameMessageOf } from './frame-message.ts';
+import { MESSAGE_BYTES_MAX, isAllowedOrigin, type EdgeLimits, type EdgeOptions } from './options.ts';
+import { within } from './problem.ts';
+import { ViewerCounts } from './viewer-counts.ts';
+import { ViewerSocket, closeText, emptyStats, type SocketContext } from './viewer-socket.ts';
+
+const SWEEP_MS = 1_000;
+const STREAM_PATH = /^\/streams\/([^/?#]*)\/reactions\/?(?:\?|$)/;
+/** Sockets that are being refused at one time; beyond them upgrades are cut without a word. */
+const REFUSALS_MAX = 1_024;
+const CLOSE_HANDSHAKE_MS = 5_000;
+/** Over how long the clients of a region that goes away are asked to spread their return. */
+const DRAIN_SPREAD_MS = 5_000;
+
+export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, authenticator: Authenticator) {
+  const { config, feed, runtime, log } = options;
+  const webSockets = new WebSocketServer(webSocketOptions());
+  const counts = new ViewerCounts(runtime.timers, (stream, viewers) => feed.watch(stream, viewers));
+  const fanout = new Fanout((stream, viewers) => counts.set(stream, viewers), Math.ceil(limits.stuckMs / SWEEP_MS));
+  const sockets = new Set<ViewerSocket>();
+  /** Welcomes that wait for the same frame share one question to the feed. */
+  const readings = new Map<StreamId, Promise<FrameMessage>>();
+  let refusals = 0;
+  const context: SocketContext = {
+    ingest: options.ingest,
+    authenticator,
+    limits,
+    now: () => runtime.clock.now(),
+    observeAckMs: options.observeAckMs ?? (() => {}),
+    stats: emptyStats(),
+    seconds: 0,
+    isDraining: false,
+  };
+  const forgetFrames = feed.onFrame((frame) => fanout.publish(frame.stream, frameMessageOf(frame)));
+  const stopSweeping = runtime.timers.every(SWEEP_MS, () => {
+    context.seconds += 1;
+    for (const socket of sockets) socket.sweep();
+    fanout.sweep();
+  });
+
+  function upgrade(request: IncomingMessage, raw: Duplex, head: Buffer): void {
+    raw.on('error', () => raw.destroy());
+    if (refusals >= REFUSALS_MAX) return void raw.destroy();
+    webSockets.handleUpgrade(request, raw, head, (webSocket) => {
+      webSocket.on('error', (error) => log.debug({ err: error }, 'A viewer’s WebSocket broke the protocol'));
+      const refusal = refusalFor(request, webSocket);
+      if (refusal !== null) refuse(webSocket, ...refusal);
+      else accept(request, webSocket, raw);
+    });
+  }
+
+  function refusalFor(request: IncomingMessage, webSocket: WebSocket): [code: number, reason: string] | null {
+    const because = (reason: CloseReason, text: string): [number, string] => [CLOSE_CODES[reason], text];
+    const stream = STREAM_PATH.exec(request.url ?? '')?.[1];
+    if (context.isDraining) return [CLOSE_RESTART, 'This region is restarting. Connect again.'];
+    if (!isAllowedOrigin(config.origins, request.headers.origin)) {
+      return because('forbidden', 'Pages of this origin may not connect.');
+    }
+    if (stream === undefined) return because('not-found', 'Connect to /streams/{id}/reactions.');
+    if (!isId(stream)) return because('malformed', 'A stream id must match [A-Za-z0-9_-]{1,64}.');
+    if (webSocket.protocol !== '' && encodingOf(webSocket.protocol) === null) {
+      return because('malformed', `Offer ${SUBPROTOCOL_JSON} or ${SUBPROTOCOL_MSGPACK}.`);
+    }
+    if (sockets.size >= config.viewersMax) return because('overloaded', 'This region is full. Try another, or later.');
+    return null;
+  }
+
+  function refuse(webSocket: WebSocket, code: number, reason: string): void {
+    refusals += 1;
+    context.stats.closedByEdge += 1;
+    webSocket.once('close', () => (refusals -= 1));
+    webSocket.close(code, closeText(reason));
+  }
+
+  function accept(request: IncomingMessage, webSocket: WebSocket, raw: Duplex): void {
+    const stream = STREAM_PATH.exec(request.url!)![1] as StreamId;
+    const encoding = encodingOf(webSocket.protocol) ?? 'json';
+    const socket = new ViewerSocket(context, webSocket, raw, stream, encoding, bearerToken(request.headers.authorization));
+    sockets.add(socket);
+    context.stats.sockets = sockets.size;
+    webSocket.once('close', () => {
+      sockets.delete(socket);
+      context.stats.sockets = sockets.size;
+      if (socket.member !== null) fanout.leave(socket.member);
+      socket.closed();
+    });
+    newestFrame(stream).then(
+      (frame) => welcome(socket, frame),
+      (error: unknown) => {
+        log.warn({ err: error, stream }, 'A viewer could not be welcomed');
+        socket.close(CLOSE_CODES.overloaded, 'This region cannot read its counts now. Connect again.');
+      },
+    );
+  }
+
+  function welcome(socket: ViewerSocket, { level, totals }: FrameMessage): void {
+    if (!socket.isOpen()) return;
+    const palette = Object.fromEntries(options.policy().palette);
+    const pace = { batch_ms: BATCH_MS[level], frame_ms: FRAME_MS[level] };
+    socket.send({ type: 'welcome', region: options.region, palette, ...pace, totals });
+    socket.member = fanout.join(socket.stream, socket.raw as Socket, socket.encoding, socket.isOpen, level);
+  }
+
+  function newestFrame(stream: StreamId): Promise<FrameMessage> {
+    const known = fanout.newest(stream);
+    if (known !== null) return Promise.resolve(known);
+    let reading = readings.get(stream);
+    if (reading === undefined) {
+      reading = within(runtime.timers, limits.answerMsMax, feed.read(stream).then(frameMessageOf));
+      readings.set(stream, reading);
+      const forget = (): unknown => readings.delete(stream);
+      reading.then(forget, forget);
+    }
+    return reading;
+  }
+
+  async function stop(graceMs: number): Promise<void> {
+    context.isDraining = true;
+    const deadline = runtime.clock.now() + graceMs;
+    const isLate = (): boolean => runtime.clock.now() >= deadline;
+    for (const socket of sockets) {
+      socket.send({ type: 'goaway', retry_after_ms: Math.floor(runtime.random.next() * DRAIN_SPREAD_MS) });
+    }
+    while (context.stats.inFlight > 0 && runtime.clock.now() < deadline - graceMs / 2) await sleep(runtime.timers, 5);
+    for (const socket of sockets) socket.close(CLOSE_RESTART, 'This region is restarting. Connect again.');
+    while (webSockets.clients.size > 0 && !isLate()) await sleep(runtime.timers, 5);
+    for (const client of webSockets.clients) client.terminate();
+    stopSweeping();
+    forgetFrames();
+    counts.flush();
+    webSockets.close();
+  }
+
+  return {
+    attach: (server: Server): void => void server.on('upgrade', upgrade),
+    stop,
+    stats: context.stats,
+    fanoutStats: fanout.stats,
+  };
+}
+
+function encodingOf(subprotocol: string): 'json' | 'msgpack' | null {
+  return subprotocol === SUBPROTOCOL_JSON ? 'json' : subprotocol === SUBPROTOCOL_MSGPACK ? 'msgpack' : null;
+}
+
+function webSocketOptions(): ServerOptions {
+  // The type of the package does not know its newer bounds; without them a socket may keep megabytes.
+  const bounds = { maxFragments: 8, maxBufferedChunks: 64, maxPendingAutoPongs: 8, closeTimeout: CLOSE_HANDSHAKE_MS };
+  return {
+    ...bounds,
+    noServer: true,
+    maxPayload: MESSAGE_BYTES_MAX,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => {
+      for (const subprotocol of offered) if (encodingOf(subprotocol) !== null) return subprotocol;
+      // Browsers fail a connection without a choice and hide the reason; so choose, then say it.
+      return offered.values().next().value ?? false;
+    },
+  };
+}

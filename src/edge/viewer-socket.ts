@@ -1,0 +1,317 @@
+/**
+ * One viewer's WebSocket: hello, batches in, acknowledgements out.
+ *
+ * A socket is *new* until it says hello, *verifying* while its token is looked at, then a *sender*.
+ * One that says nothing within `helloMs` becomes a *watcher* and stays one: it gets frames and may
+ * not send. Everything it can make this process keep is bounded: 32 batches in flight, 32 waiting
+ * for its token, a budget of messages.
+ */
+
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import type { EmojiId, StreamId } from '../../crdt/ids.ts';
+import type { Ingest, IngestReply, Reaction } from '../aggregator/ingest.ts';
+import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
+import { decodeClientJson, encodeServerJson } from '../protocol/json-codec.ts';
+import { MalformedMessage } from '../protocol/message-rules.ts';
+import { BATCHES_IN_FLIGHT_MAX, type BatchMessage, type Hello, type ServerMessage } from '../protocol/messages.ts';
+import { decodeClientMsgpack, encodeServerMsgpack } from '../protocol/msgpack-codec.ts';
+import { PROBLEMS, type ProblemName } from '../protocol/problems.ts';
+import { requireStream, requireViewer, type Authenticator } from './auth.ts';
+import type { Encoding, Member } from './fanout.ts';
+import type { EdgeLimits } from './options.ts';
+import { refusalOf, type Problem } from './problem.ts';
+
+/** What all sockets of an edge share. */
+export interface SocketContext {
+  readonly ingest: Ingest;
+  readonly authenticator: Authenticator;
+  readonly limits: EdgeLimits;
+  readonly now: () => number;
+  readonly observeAckMs: (ms: number) => void;
+  readonly stats: SocketStats;
+  /** Whole seconds since the start, counted by the sweep: cheaper than a clock per message. */
+  seconds: number;
+  isDraining: boolean;
+}
+
+export interface SocketStats {
+  sockets: number;
+  messages: number;
+  batches: number;
+  acks: number;
+  refusals: number;
+  malformed: number;
+  rateLimited: number;
+  inFlight: number;
+  closedByEdge: number;
+}
+
+export function emptyStats(): SocketStats {
+  return {
+    sockets: 0,
+    messages: 0,
+    batches: 0,
+    acks: 0,
+    refusals: 0,
+    malformed: 0,
+    rateLimited: 0,
+    inFlight: 0,
+    closedByEdge: 0,
+  };
+}
+
+type State = 'new' | 'verifying' | 'sender' | 'watcher' | 'closed';
+
+const RETRY_MS = 1_000;
+
+export class ViewerSocket {
+  readonly stream: StreamId;
+  readonly encoding: Encoding;
+  readonly raw: Duplex;
+  /** Its place in the fan-out, from its welcome on. */
+  member: Member | null = null;
+  readonly #webSocket: WebSocket;
+  readonly #context: SocketContext;
+  readonly #headerToken: string | undefined;
+  readonly #bornAt: number;
+  #state: State = 'new';
+  #session = '';
+  #viewer = '';
+  /** Sequence → when it was submitted. Null for who never sends. */
+  #inFlight: Map<number, number> | null = null;
+  /** Batches that came before the token was verified. */
+  #early: BatchMessage[] = [];
+  #heardAt: number;
+  #isPinged = false;
+  #budget: number;
+  #budgetAt: number;
+  #excess = 0;
+
+  constructor(
+    context: SocketContext,
+    webSocket: WebSocket,
+    raw: Duplex,
+    stream: StreamId,
+    encoding: Encoding,
+    headerToken: string | undefined,
+  ) {
+    this.stream = stream;
+    this.encoding = encoding;
+    this.raw = raw;
+    this.#webSocket = webSocket;
+    this.#context = context;
+    this.#headerToken = headerToken;
+    this.#bornAt = this.#heardAt = this.#budgetAt = context.seconds;
+    this.#budget = context.limits.messageBurstMax;
+    webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
+    webSocket.on('ping', () => this.#spend(0));
+    webSocket.on('pong', () => this.#hear());
+  }
+
+  get inFlight(): number {
+    return this.#inFlight?.size ?? 0;
+  }
+
+  isOpen = (): boolean => this.#webSocket.readyState === this.#webSocket.OPEN;
+
+  send(message: ServerMessage): void {
+    if (!this.isOpen()) return;
+    this.#webSocket.send(this.encoding === 'json' ? encodeServerJson(message) : encodeServerMsgpack(message));
+  }
+
+  /** Says why, and takes nothing more. */
+  close(code: number, reason: string): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#context.stats.closedByEdge += 1;
+    this.#webSocket.close(code, closeText(reason));
+  }
+
+  terminate(): void {
+    this.#webSocket.terminate();
+  }
+
+  /** Nothing comes or goes any more. Answers that are still on their way are let go. */
+  closed(): void {
+    this.#state = 'closed';
+    this.#context.stats.inFlight -= this.inFlight;
+    this.#inFlight = null;
+    this.#early = [];
+  }
+
+  /** Once a second: late hellos, lost answers, silence. */
+  sweep(): void {
+    const { limits, seconds, now } = this.#context;
+    if (this.#state === 'new' && (seconds - this.#bornAt) * 1000 >= limits.helloMs) this.#state = 'watcher';
+    if (this.#inFlight !== null && this.#inFlight.size > 0) this.#giveUpBefore(now() - limits.answerMsMax);
+    const silentMs = (seconds - this.#heardAt) * 1000;
+    if (silentMs >= 2 * limits.keepaliveMs) this.terminate();
+    else if (silentMs >= limits.keepaliveMs && !this.#isPinged && this.isOpen()) {
+      this.#isPinged = true;
+      this.#webSocket.ping();
+    }
+  }
+
+  #onMessage(data: Buffer, isBinary: boolean): void {
+    if (this.#state === 'closed') return;
+    this.#context.stats.messages += 1;
+    this.#hear();
+    try {
+      if (isBinary !== (this.encoding === 'msgpack')) {
+        throw new MalformedMessage(`${this.encoding === 'json' ? 'text' : 'binary'} frames only, as negotiated`);
+      }
+      const message = isBinary ? decodeClientMsgpack(data) : decodeClientJson(data.toString());
+      if (!this.#spend(message.type === 'batch' ? message.seq : 0)) return;
+      if (message.type === 'batch') this.#onBatch(message);
+      else this.#onHello(message);
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.#context.stats.malformed += 1;
+      this.#refuse('malformed', error.message);
+    }
+  }
+
+  #onBatch(message: BatchMessage): void {
+    if (this.#state === 'sender') return this.#submit(message);
+    if (this.#state === 'watcher') {
+      return this.#refuse('hello-timeout', 'No hello came in time, so this socket may only watch. Connect again.');
+    }
+    if (this.#state === 'new') throw new MalformedMessage('say hello first');
+    if (this.#early.length >= BATCHES_IN_FLIGHT_MAX) this.#answerError(message.seq, 'rate-limited', RETRY_MS);
+    else this.#early.push(message);
+  }
+
+  #onHello(hello: Hello): void {
+    if (this.#state === 'watcher') {
+      return this.#refuse('hello-timeout', 'The hello came too late. Connect again and say hello at once.');
+    }
+    if (this.#state !== 'new') throw new MalformedMessage('hello was said already');
+    this.#session = hello.session_id;
+    this.#viewer = hello.viewer_id;
+    const { authenticator } = this.#context;
+    if (authenticator.open) return this.#becomeSender();
+    this.#state = 'verifying';
+    authenticator.verify(hello.token ?? this.#headerToken).then(
+      (claims) => {
+        if (this.#state !== 'verifying') return;
+        try {
+          requireViewer(claims, hello.viewer_id);
+          requireStream(claims, this.stream);
+          this.#becomeSender();
+        } catch (error) {
+          this.#refuseProblem(error as Problem);
+        }
+      },
+      (error: Problem) => this.#refuseProblem(error),
+    );
+  }
+
+  #becomeSender(): void {
+    this.#state = 'sender';
+    this.#inFlight = new Map();
+    const early = this.#early;
+    this.#early = [];
+    for (const batch of early) this.#submit(batch);
+  }
+
+  #submit({ seq, reactions }: BatchMessage): void {
+    const inFlight = this.#inFlight;
+    // A batch that is sent again while its answer is on the way gets that answer.
+    if (inFlight === null || inFlight.has(seq)) return;
+    if (inFlight.size >= BATCHES_IN_FLIGHT_MAX) return this.#answerError(seq, 'rate-limited', RETRY_MS);
+    const { ingest, stats, now } = this.#context;
+    inFlight.set(seq, now());
+    stats.inFlight += 1;
+    stats.batches += 1;
+    ingest.submit(
+      {
+        stream: this.stream,
+        viewer: this.#viewer,
+        session: this.#session,
+        sequence: seq,
+        reactions: reactions.map(({ emoji_id, count }): Reaction => [emoji_id as EmojiId, count]),
+      },
+      (reply) => this.#onReply(seq, reply),
+    );
+  }
+
+  #onReply(seq: number, reply: IngestReply): void {
+    const { stats, now, observeAckMs } = this.#context;
+    const submittedAt = this.#inFlight?.get(seq);
+    if (submittedAt !== undefined) {
+      this.#inFlight!.delete(seq);
+      stats.inFlight -= 1;
+      observeAckMs(now() - submittedAt);
+    }
+    // Also when it comes too late: the batch is counted, and the client may stop resending it.
+    if (reply.kind === 'counted') {
+      stats.acks += 1;
+      const { accepted, clamped, duplicate } = reply;
+      this.send({ type: 'ack', seq, accepted, clamped, duplicate });
+    } else {
+      stats.refusals += 1;
+      const problem = refusalOf(reply);
+      this.#answerError(seq, problem.problem, problem.retryAfterMs, problem.message);
+    }
+  }
+
+  #giveUpBefore(submittedBefore: number): void {
+    for (const [seq, submittedAt] of this.#inFlight!) {
+      if (submittedAt > submittedBefore) continue;
+      this.#inFlight!.delete(seq);
+      this.#context.stats.inFlight -= 1;
+      this.#answerError(seq, 'unavailable', RETRY_MS);
+    }
+  }
+
+  #answerError(seq: number, code: ProblemName, retryAfterMs?: number, message: string = PROBLEMS[code].title): void {
+    if (code === 'rate-limited') this.#context.stats.rateLimited += 1;
+    this.send({
+      type: 'error',
+      seq,
+      code,
+      message,
+      temporary: PROBLEMS[code].temporary,
+      ...(retryAfterMs === undefined ? {} : { retry_after_ms: Math.ceil(retryAfterMs) }),
+    });
+  }
+
+  /** An error about the whole socket, and its end. */
+  #refuse(reason: CloseReason, text: string): void {
+    const temporary = CLOSE_CODES[reason] >= 4500;
+    this.send({ type: 'error', seq: 0, code: reason, message: text, temporary });
+    this.close(CLOSE_CODES[reason], text);
+  }
+
+  #refuseProblem({ problem, message }: Problem): void {
+    if (this.#state !== 'closed') this.#refuse(problem in CLOSE_CODES ? (problem as CloseReason) : 'overloaded', message);
+  }
+
+  #hear(): void {
+    this.#heardAt = this.#context.seconds;
+    this.#isPinged = false;
+  }
+
+  /** Takes one message out of the budget; who goes on when it is empty is closed. */
+  #spend(seq: number): boolean {
+    const { seconds, limits } = this.#context;
+    const refill = (seconds - this.#budgetAt) * limits.messagesPerSecondMax;
+    this.#budget = Math.min(limits.messageBurstMax, this.#budget + refill);
+    this.#budgetAt = seconds;
+    if (this.#budget > 0) {
+      this.#budget -= 1;
+      return true;
+    }
+    this.#excess += 1;
+    if (this.#excess > limits.excessMessagesMax) {
+      this.#refuse('rate-limited', `More than ${limits.messagesPerSecondMax} messages a second. Gather taps longer.`);
+    } else if (seq > 0) this.#answerError(seq, 'rate-limited', RETRY_MS);
+    return false;
+  }
+}
+
+/** The reason of a close frame holds 123 bytes. */
+export function closeText(reason: string): string {
+  return reason.length <= 40 ? reason : Buffer.from(reason).subarray(0, 120).toString().replace(/\ufffd$/, '');
+}
