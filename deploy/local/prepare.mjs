@@ -35,6 +35,7 @@ function installServers() {
   const missing = [
     { binary: 'nats-server', package: 'nats-server' },
     { binary: 'initdb', package: 'postgresql' },
+    { binary: 'chromium', package: 'chromium' },
   ].filter(({ binary }) => !isInstalled(binary));
   if (missing.length === 0) return;
   const command = `apt-get install -y --no-install-recommends ${missing.map((server) => server.package).join(' ')}`;

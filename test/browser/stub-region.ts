@@ -1,0 +1,140 @@
+/**
+ * A region as the live page sees it: the WebSocket protocol, the audit, and nothing behind them but a
+ * map. It reads messages with the strict codec, so a page that breaks the protocol breaks the test.
+ */
+
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { decodeClientJson } from '../../src/protocol/json-codec.ts';
+import { SUBPROTOCOL_JSON, type BatchMessage, type ServerMessage } from '../../src/protocol/messages.ts';
+
+export const PALETTE = { heart: '❤️', fire: '🔥', clap: '👏', laugh: '😂', wow: '😮', sad: '😢' };
+const FRAME_MS = 100;
+
+export interface StubRegion {
+  readonly id: string;
+  readonly api: string;
+  /** Region → emoji → count, as this region knows it. */
+  readonly counts: Map<string, Map<string, number>>;
+  /** Every batch received, also those received again. */
+  readonly received: BatchMessage[];
+  /** Peer → when it was last heard. */
+  readonly heardAt: Map<string, number>;
+  /** Answers no batch while false, as if the acknowledgement were lost on the way. */
+  acknowledges: boolean;
+  /** Closes every socket with a code. */
+  dropViewers(code: number): void;
+  total(emoji: string): number;
+  digest(): string;
+  stop(): Promise<void>;
+}
+
+export async function startStubRegion(id: string): Promise<StubRegion> {
+  const counts = new Map([[id, new Map<string, number>()]]);
+  const counted = new Set<string>();
+  const received: BatchMessage[] = [];
+  const heardAt = new Map<string, number>();
+  let shown: Record<string, number> = {};
+
+  const server = createServer((request, response) => {
+    const isAudit = request.url?.endsWith('/audit') === true;
+    response.writeHead(isAudit ? 200 : 404, { 'content-type': 'application/json', 'access-control-allow-origin': '*' });
+    response.end(JSON.stringify({ digest: region.digest(), entries: [] }));
+  });
+  const sockets = new WebSocketServer({ server, handleProtocols: () => SUBPROTOCOL_JSON });
+  sockets.on('connection', (socket) => serve(socket));
+  const frames = setInterval(sendFrames, FRAME_MS);
+
+  function serve(socket: WebSocket): void {
+    let session = '';
+    socket.on('message', (data) => {
+      const message = decodeClientJson(String(data));
+      if (message.type === 'hello') {
+        session = message.session_id;
+        send(socket, { type: 'welcome', region: id, palette: PALETTE, batch_ms: 250, frame_ms: FRAME_MS, totals: totals() });
+        return;
+      }
+      received.push(message);
+      const key = `${session} ${message.seq}`;
+      const duplicate = counted.has(key);
+      counted.add(key);
+      let accepted = 0;
+      for (const { emoji_id, count } of message.reactions) {
+        accepted += count;
+        if (!duplicate) add(id, emoji_id, count);
+      }
+      if (region.acknowledges) send(socket, { type: 'ack', seq: message.seq, accepted, clamped: 0, duplicate });
+    });
+  }
+
+  function add(origin: string, emoji: string, count: number): void {
+    const own = counts.get(origin)!;
+    own.set(emoji, (own.get(emoji) ?? 0) + count);
+  }
+
+  function totals(): Record<string, number> {
+    const sums: Record<string, number> = {};
+    for (const byEmoji of counts.values()) {
+      for (const [emoji, count] of byEmoji) sums[emoji] = (sums[emoji] ?? 0) + count;
+    }
+    return sums;
+  }
+
+  function sendFrames(): void {
+    const now = totals();
+    const hints: Record<string, number> = {};
+    for (const [emoji, total] of Object.entries(now)) {
+      const increase = total - (shown[emoji] ?? 0);
+      if (increase > 0) hints[emoji] = Math.min(50, increase);
+    }
+    shown = now;
+    const rates = Object.fromEntries(Object.entries(hints).map(([emoji, hint]) => [emoji, (hint * 1000) / FRAME_MS]));
+    const staleness = Object.fromEntries([...heardAt].map(([peer, at]) => [peer, Date.now() - at]));
+    for (const socket of sockets.clients) {
+      send(socket, { type: 'frame', region: id, at: Date.now(), level: 'exact', totals: now, rates, hints, viewers: 3, staleness });
+    }
+  }
+
+  const region: StubRegion = {
+    id,
+    api: `http://127.0.0.1:${await listen(server)}`,
+    counts,
+    received,
+    heardAt,
+    acknowledges: true,
+    dropViewers(code) {
+      for (const socket of sockets.clients) socket.close(code);
+    },
+    total: (emoji) => totals()[emoji] ?? 0,
+    digest: () => JSON.stringify(Object.entries(totals()).sort()),
+    async stop() {
+      clearInterval(frames);
+      for (const socket of sockets.clients) socket.terminate();
+      sockets.close();
+      await close(server);
+    },
+  };
+  return region;
+}
+
+/** Hands what one region knows to another one, as the replicator would. */
+export function replicate(from: StubRegion, to: StubRegion): void {
+  to.heardAt.set(from.id, Date.now());
+  to.counts.set(from.id, new Map(from.counts.get(from.id)));
+}
+
+function send(socket: WebSocket, message: ServerMessage): void {
+  socket.send(JSON.stringify(message));
+}
+
+export function listen(server: Server): Promise<number> {
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+export function close(server: Server): Promise<void> {
+  server.closeAllConnections();
+  return new Promise((resolve) => server.close(() => resolve()));
+}
