@@ -71,6 +71,8 @@ export interface BroadcasterStats {
 
 export interface Broadcaster {
   connectEdge(): EdgeFeed;
+  /** Viewers of a stream in all regions, as far as known. */
+  viewers(stream: StreamId): number;
   /** Viewers of this region's edges, for the heartbeat that peers read. */
   ownViewers(): Iterable<readonly [StreamId, number]>;
   start(): void;
@@ -260,6 +262,8 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
         },
       };
     },
+
+    viewers: (stream) => (watched.get(stream)?.viewers ?? 0) + peerViewers(stream),
 
     *ownViewers() {
       for (const [stream, { viewers }] of watched) yield [stream, viewers] as const;

@@ -9,20 +9,20 @@
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-export type StatKind = 'counter' | 'gauge';
-export type StatKinds<Stats> = { readonly [Field in keyof Stats]: StatKind };
+type StatKind = 'counter' | 'gauge';
 /** Few values each: `{ shard: '0' }`. */
 export type Labels = Readonly<Record<string, string>>;
 
 export interface Metrics {
   /**
-   * Shows every field of a stats object from now on. Fields named `…Ms` and `…Bytes` become seconds
-   * and bytes. A component registered again under other labels (shards) adds to the same metrics.
+   * Shows every field of a component's stats from now on: counters, but for the gauges named. Fields named
+   * `…Ms` and `…Bytes` become seconds and bytes. A component registered again under other labels (shards)
+   * adds to the same metrics.
    */
-  registerStats<Stats extends { readonly [Field in keyof Stats]: number }>(
+  registerStats<Field extends string>(
     component: string,
-    stats: Stats,
-    kinds: StatKinds<Stats>,
+    read: () => { readonly [field in Field]: number },
+    gauges: readonly NoInfer<Field>[],
     labels?: Labels,
   ): void;
   /** A gauge per key of a record that is read at each scrape; keys whose value is null are left out. */
@@ -84,11 +84,12 @@ export function createMetrics({ region, version }: { readonly region: string; re
   }
 
   return {
-    registerStats(component, stats, kinds, labels = {}) {
-      for (const field of Object.keys(kinds) as (keyof typeof stats & string)[]) {
-        const kind = kinds[field];
+    registerStats(component, readStats, gauges, labels = {}) {
+      for (const field of Object.keys(readStats()) as (typeof gauges)[number][]) {
+        const kind = gauges.includes(field) ? 'gauge' : 'counter';
         const { name, scale } = metricName(component, field, kind);
-        addSource(name, `${component}: ${words(field).join(' ')}.`, kind, { labels, read: () => stats[field] * scale });
+        const read = (): number => readStats()[field] * scale;
+        addSource(name, `${component}: ${words(field).join(' ')}.`, kind, { labels, read });
       }
     },
 

@@ -73,7 +73,7 @@ describe('probes', () => {
 describe('metrics', () => {
   it('[OBS-4] show the stats of components as they are at the scrape', async () => {
     const stats = { rowsPublished: 3, oldestDirtyMs: 1_500, queueBytes: 12 };
-    metrics.registerStats('replicator', stats, { rowsPublished: 'counter', oldestDirtyMs: 'gauge', queueBytes: 'gauge' });
+    metrics.registerStats('replicator', () => stats, ['oldestDirtyMs', 'queueBytes']);
     const before = await scrape();
     expect(before).toContain('reactions_replicator_rows_published_total{region="us"} 3');
     expect(before).toContain('# TYPE reactions_replicator_rows_published_total counter');
@@ -87,10 +87,9 @@ describe('metrics', () => {
   });
 
   it('[OBS-4] keep shards apart by label, and add up what has the same labels', async () => {
-    const kinds = { accepted: 'counter', sessions: 'gauge' } as const;
-    metrics.registerStats('aggregator', { accepted: 1, sessions: 5 }, kinds, { shard: '0' });
-    metrics.registerStats('aggregator', { accepted: 2, sessions: 6 }, kinds, { shard: '1' });
-    metrics.registerStats('aggregator', { accepted: 4, sessions: 1 }, kinds, { shard: '1' });
+    metrics.registerStats('aggregator', () => ({ accepted: 1, sessions: 5 }), ['sessions'], { shard: '0' });
+    metrics.registerStats('aggregator', () => ({ accepted: 2, sessions: 6 }), ['sessions'], { shard: '1' });
+    metrics.registerStats('aggregator', () => ({ accepted: 4, sessions: 1 }), ['sessions'], { shard: '1' });
     const lines = await scrape();
     expect(lines).toContain('reactions_aggregator_accepted_total{shard="0",region="us"} 1');
     expect(lines).toContain('reactions_aggregator_accepted_total{shard="1",region="us"} 6');

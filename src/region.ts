@@ -1,0 +1,225 @@
+/**
+ * The composition root: builds one region from its configuration, starts it in order, stops it in order.
+ *
+ * Start: own log read back → shards recovered from their hot stores → replication, frames, windows → the
+ * edge listens. Stop: not ready → edge drained → shards flushed → windows and rows handed over → closed.
+ * This and `cli/` are the only places that choose adapters.
+ */
+
+import type { StreamId } from '../crdt/ids.ts';
+import { Ledger } from '../crdt/ledger.ts';
+import type { LogReader, LogWriter } from '../regions/log.ts';
+import { createNatsLogReader, createNatsLogWriter } from '../regions/nats-log.ts';
+import { createReplicator } from '../regions/replicator.ts';
+import type { Log, Runtime } from '../regions/runtime.ts';
+import { createAggregator, type Aggregator } from './aggregator/aggregator.ts';
+import type { Ingest } from './aggregator/ingest.ts';
+import { shardOf } from './aggregator/shards.ts';
+import { createJetstreamWindowQueue } from './analytics/jetstream-window-queue.ts';
+import { Persister } from './analytics/persister.ts';
+import { createPostgresStore } from './analytics/postgres-store.ts';
+import { WindowPublisher } from './analytics/window-publisher.ts';
+import type { WindowQueue } from './analytics/window-queue.ts';
+import type { WindowStore } from './analytics/window-store.ts';
+import { realRuntime } from './base/runtime.ts';
+import { createBroadcaster } from './broadcaster/broadcaster.ts';
+import type { FrameFeed } from './broadcaster/frame-feed.ts';
+import type { Config } from './config.ts';
+import { createEdge } from './edge/server.ts';
+import { COMMIT_RETENTION_MS, type Commit, type HotStore } from './hot-store/hot-store.ts';
+import { createJetstreamStore } from './hot-store/jetstream-store.ts';
+import { createAdminServer } from './observability/admin-server.ts';
+import { createHealth } from './observability/health.ts';
+import { createLog } from './observability/log.ts';
+import { createMetrics } from './observability/metrics.ts';
+
+/** The adapters that a region runs on. */
+export interface RegionParts {
+  readonly logWriter: LogWriter;
+  /** Of each peer region, a reader of its log. */
+  readonly logReaders: ReadonlyMap<string, LogReader>;
+  readonly hotStore: (shard: number) => HotStore;
+  readonly windowQueue: WindowQueue;
+  /** Null when the region has no database: then no windows are kept and there is no history. */
+  readonly windowStore: WindowStore | null;
+}
+
+export interface RegionOptions {
+  readonly runtime?: Runtime;
+  readonly log?: Log;
+  /** Puts something between edge and aggregator, as separate processes would. */
+  readonly between?: (ports: { readonly ingest: Ingest; readonly feed: FrameFeed }) => {
+    readonly ingest: Ingest;
+    readonly feed: FrameFeed;
+  };
+}
+
+export interface Region {
+  readonly port: number;
+  readonly adminPort: number;
+  /** Resolves with the reason when another process has taken this region's place; the region must be stopped. */
+  readonly fenced: Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Rows that the own log still lacks may be this old before taps are refused: the journal must outlive them. */
+const UNPUBLISHED_ROWS_MS_MAX = COMMIT_RETENTION_MS / 2;
+/** Older than this, peers fall behind, and a load balancer should prefer another region. */
+const LOG_LATE_MS = 10_000;
+/** How long viewers have to leave before their sockets are closed. */
+const DRAIN_MS = 2_000;
+const VERSION = '0.1.0';
+
+/** The adapters of a real region: NATS with JetStream, and Postgres when a URL is configured. */
+export function natsParts(config: Config, log: Log): RegionParts {
+  const { region, topology } = config;
+  const own = topology.regions.get(region)!.nats;
+  const peers = [...topology.regions].filter(([name]) => name !== region);
+  return {
+    logWriter: createNatsLogWriter({ region, address: own }),
+    logReaders: new Map(
+      peers.map(([name, { peer }]) => [name, createNatsLogReader({ region: name, address: peer, reader: region })]),
+    ),
+    hotStore: (shard) => createJetstreamStore({ region, shard, address: own, log }),
+    windowQueue: createJetstreamWindowQueue({ region, address: own, log }),
+    windowStore: config.databaseUrl === null ? null : createPostgresStore({ url: config.databaseUrl, log }),
+  };
+}
+
+/** Waits, and says so in the log, while NATS cannot be reached. @throws when a port is taken */
+export async function startRegion(
+  config: Config,
+  makeParts: (config: Config, log: Log) => RegionParts = natsParts,
+  options: RegionOptions = {},
+): Promise<Region> {
+  const { region, shardCount, policy } = config;
+  const runtime = options.runtime ?? realRuntime;
+  const log = options.log ?? createLog({ region, level: config.logLevel });
+  const { logWriter, logReaders, hotStore, windowQueue, windowStore } = makeParts(config, log);
+  const metrics = createMetrics({ region, version: VERSION });
+  const ledger = new Ledger();
+  const shards: Aggregator[] = [];
+  const shardFor = (stream: StreamId): Aggregator => shards[shardOf(stream, shardCount)]!;
+  let fence: (reason: string) => void = () => {};
+  const fenced = new Promise<string>((resolve) => {
+    fence = resolve;
+  });
+
+  const replicator = createReplicator({
+    region,
+    ledger,
+    runtime,
+    log,
+    writer: logWriter,
+    readers: logReaders,
+    ownViewers: () => broadcaster.ownViewers(),
+    currentActors: () => new Map(shards.flatMap(({ actor, sequence }) => (actor === null ? [] : [[actor, sequence]]))),
+    onFenced: () => fence('another process writes the log of this region'),
+    onIdentityClash: (actor) => fence(`another process counts as ${actor}`),
+  });
+  const broadcaster = createBroadcaster({
+    region,
+    ledger,
+    runtime,
+    policy: () => policy,
+    staleness: () => replicator.staleness(),
+    peerViewers: (stream) => replicator.viewers(stream),
+    currentActor: (stream) => shardFor(stream).actor ?? '',
+    acknowledged: (stream) => shardFor(stream).acknowledged(stream),
+    observeFrameMs: metrics.observeFrameMs,
+  });
+  const windows = new WindowPublisher({
+    queue: windowQueue,
+    runtime,
+    log,
+    viewersOf: (stream) => broadcaster.viewers(stream),
+    reachedBy: (actor) => shards.find((shard) => shard.actor === actor)?.inFlightSince() ?? runtime.clock.now(),
+  });
+  const persister = windowStore && new Persister({ queue: windowQueue, store: windowStore, runtime, log });
+  const keepWindow = (commit: Commit): void => {
+    // Without a database nobody would ever take windows out of the queue again.
+    if (windowStore !== null) windows.add(commit);
+  };
+  for (let shard = 0; shard < shardCount; shard++) {
+    const aggregator: Aggregator = createAggregator({
+      region,
+      shard,
+      hotStore: hotStore(shard),
+      ledger,
+      runtime,
+      log,
+      policy: () => policy,
+      admission: () => (windows.full() || replicator.oldestDirtyMs() > UNPUBLISHED_ROWS_MS_MAX ? 'overloaded' : null),
+      windowsStoredBefore: () => (aggregator.actor === null ? 0 : windows.storedBefore(aggregator.actor)),
+      onCommit: keepWindow,
+      onRecovered: keepWindow,
+      onFenced: () => fence(`another process has taken over shard ${shard}`),
+      observeCommitMs: metrics.observeCommitMs,
+    });
+    shards.push(aggregator);
+  }
+
+  const feed = broadcaster.connectEdge();
+  const ports = { ingest: { submit: (batch, done) => shardFor(batch.stream).submit(batch, done) } satisfies Ingest, feed };
+  const edge = await createEdge({
+    region,
+    config,
+    ...(options.between?.(ports) ?? ports),
+    history: windowStore && ((query) => windowStore.history(query)),
+    stored: windowStore && ((stream) => windowStore.stored(stream)),
+    peers: () => replicator.peers(),
+    policy: () => policy,
+    runtime,
+    log,
+    observeAckMs: metrics.observeAckMs,
+  });
+  const health = createHealth();
+  let started = false;
+  health.addReadiness('start', () => (started ? null : 'recovering what was committed before'));
+  health.addReadiness('windows', () => (windows.full() ? 'the window queue takes no more windows' : null));
+  health.addReadiness('log', () => (replicator.oldestDirtyMs() > LOG_LATE_MS ? 'the own log cannot be written' : null));
+  void fenced.then((reason) => health.addLiveness('fence', () => reason));
+  const admin = createAdminServer({ host: config.host, port: config.adminPort, health, metrics });
+
+  metrics.registerStats('replicator', () => ({ ...replicator.stats, rowsWaiting: replicator.rowsWaiting() }), ['rowsWaiting']);
+  metrics.registerGaugePerKey('reactions_peer_staleness_seconds', 'Age of the last word of each peer.', 'peer', () =>
+    Object.fromEntries(Object.entries(replicator.staleness()).map(([peer, ms]) => [peer, ms === null ? null : ms / 1000])),
+  );
+  metrics.registerStats('broadcaster', () => broadcaster.stats, ['watchedStreams', 'viewers', 'edges']);
+  metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'full']);
+  if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
+  metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'inFlight', 'postsInFlight']);
+  for (const [shard, aggregator] of shards.entries()) {
+    const gauges = ['inbox', 'sessions', 'buckets', 'streams', 'recoveredCommits'];
+    metrics.registerStats('aggregator', () => aggregator.stats, gauges, { shard: String(shard) });
+  }
+
+  const stop = async (): Promise<void> => {
+    health.drain();
+    await edge.stop({ graceMs: DRAIN_MS });
+    await Promise.all(shards.map((shard) => shard.stop()));
+    broadcaster.stop();
+    await windows.stop();
+    await Promise.all([persister?.stop(), replicator.stop()]);
+    await Promise.all([windowQueue.close(), windowStore?.close(), admin.stop()]);
+    log.info({}, 'the region has stopped');
+  };
+
+  try {
+    const { port: adminPort } = await admin.listen();
+    // Own rows first: the epochs of earlier lives are among them.
+    await replicator.recover();
+    await Promise.all(shards.map((shard) => shard.start()));
+    replicator.start();
+    broadcaster.start();
+    windows.start();
+    persister?.start();
+    const { port } = await edge.listen();
+    started = true;
+    log.info({ port, adminPort, shards: shardCount, database: windowStore !== null }, 'the region is ready');
+    return { port, adminPort, fenced, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
