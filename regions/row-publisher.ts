@@ -44,6 +44,7 @@ export class RowPublisher {
   #recovered = false;
   #isOpen = false;
   #fenced = false;
+  #closed = false;
   #failures = 0;
   #rowsInFlight = 0;
   #heartbeatAt = -Infinity;
@@ -108,6 +109,7 @@ export class RowPublisher {
   }
 
   close(): Promise<void> {
+    this.#closed = true;
     this.#isOpen = false;
     return this.#parts.writer.close();
   }
@@ -198,6 +200,8 @@ export class RowPublisher {
         if (entry.kind === 'row') logged.set(message.key, entry.row.sequence);
         this.#replication.join(entry.row);
       });
+      // Closed meanwhile: an open that comes late must not stay open.
+      if (this.#closed) return this.#parts.writer.close();
       this.#isOpen = true;
       this.#failures = 0;
       this.#heartbeatAt = -Infinity;
