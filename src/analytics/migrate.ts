@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import pg from 'pg';
+import { Client, DatabaseError } from 'pg';
 import { WindowStoreUnavailable } from './window-store.ts';
 
 const FILE_NAME = /^(\d{3})-[a-z0-9-]+\.sql$/;
@@ -78,8 +78,8 @@ export async function pendingMigrations(url: string, folder = MIGRATIONS_FOLDER)
   });
 }
 
-async function connected<Answer>(url: string, use: (client: pg.Client) => Promise<Answer>): Promise<Answer> {
-  const client = new pg.Client({ connectionString: url, application_name: 'ovation migrate', connectionTimeoutMillis: CONNECT_MS_MAX });
+async function connected<Answer>(url: string, use: (client: Client) => Promise<Answer>): Promise<Answer> {
+  const client = new Client({ connectionString: url, application_name: 'ovation migrate', connectionTimeoutMillis: CONNECT_MS_MAX });
   // What goes wrong with the connection rejects the query in progress; the event only repeats it.
   client.on('error', () => {});
   try {
@@ -106,7 +106,7 @@ async function readMigrations(folder: string): Promise<Migration[]> {
 }
 
 /** False when it was applied before. */
-async function applyOnce(client: pg.Client, migration: Migration, known: readonly Migration[]): Promise<boolean> {
+async function applyOnce(client: Client, migration: Migration, known: readonly Migration[]): Promise<boolean> {
   await client.query('BEGIN');
   try {
     await client.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
@@ -129,7 +129,7 @@ async function applyOnce(client: pg.Client, migration: Migration, known: readonl
   }
 }
 
-async function readBookkeeping(client: pg.Client): Promise<Map<string, string>> {
+async function readBookkeeping(client: Client): Promise<Map<string, string>> {
   const { rows } = await client.query<{ name: string; checksum: string }>('SELECT name, checksum FROM ovation_migrations');
   return new Map(rows.map(({ name, checksum }) => [name, checksum]));
 }
@@ -143,6 +143,6 @@ function refuseDrift(done: ReadonlyMap<string, string>, known: readonly Migratio
   }
 }
 
-function isSqlError(error: unknown, code?: string): error is pg.DatabaseError {
-  return error instanceof pg.DatabaseError && (code === undefined || error.code === code);
+function isSqlError(error: unknown, code?: string): error is DatabaseError {
+  return error instanceof DatabaseError && (code === undefined || error.code === code);
 }

@@ -6,7 +6,7 @@
  * tries again.
  */
 
-import pg from 'pg';
+import { Pool, type QueryResultRow } from 'pg';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Log } from '../../regions/runtime.ts';
 import type { WindowRecord } from './window-record.ts';
@@ -81,10 +81,10 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
 
 class Store implements PostgresStore {
   readonly stats = { storedRows: 0, failures: 0 };
-  readonly #pool: pg.Pool;
+  readonly #pool: Pool;
 
   constructor({ url, log, connectionsMax, answerMsMax }: PostgresStoreOptions) {
-    this.#pool = new pg.Pool({
+    this.#pool = new Pool({
       connectionString: url,
       application_name: 'ovation',
       max: connectionsMax ?? CONNECTIONS_MAX,
@@ -134,7 +134,7 @@ class Store implements PostgresStore {
     await this.#pool.end();
   }
 
-  async #query<Row extends pg.QueryResultRow>(text: string, parameters: readonly unknown[]): Promise<Row[]> {
+  async #query<Row extends QueryResultRow>(text: string, parameters: readonly unknown[]): Promise<Row[]> {
     try {
       return (await this.#pool.query<Row>(text, [...parameters])).rows;
     } catch (error) {

@@ -25,9 +25,9 @@ const ENTRY_FIELDS = 3;
 const ENTRIES_MAX = 1024;
 const ACTOR_LENGTH_MAX = 128;
 const RECORDS_PER_MESSAGE_MAX = 4096;
-/** Ids, actor and msgpack's own bytes at their longest. */
-const HEAD_BYTES_MAX = 64 + ACTOR_LENGTH_MAX + 32;
-const ENTRY_BYTES_MAX = 64 + 2 + 9 + 9;
+/** What msgpack adds at most: to a text its head, and all of a number. */
+const TEXT_HEAD_BYTES_MAX = 2;
+const NUMBER_BYTES_MAX = 9;
 
 const encoder = new Encoder();
 const decoder = new Decoder({
@@ -44,7 +44,7 @@ export function encodeWindows(records: readonly WindowRecord[]): Uint8Array[] {
   let fields: (string | number)[][] = [];
   let bytesMax = 0;
   for (const record of records) {
-    const recordBytesMax = HEAD_BYTES_MAX + record.entries.length * ENTRY_BYTES_MAX;
+    const recordBytesMax = bytesAtMost(record);
     if (fields.length === RECORDS_PER_MESSAGE_MAX || (fields.length > 0 && bytesMax + recordBytesMax > WINDOWS_BYTES_MAX)) {
       messages.push(encodeMessage(fields));
       fields = [];
@@ -82,6 +82,13 @@ function decodeMessage(bytes: Uint8Array): unknown {
   }
 }
 
+/** Ids are ASCII: a character is a byte. */
+function bytesAtMost({ stream, actor, entries }: WindowRecord): number {
+  let bytes = stream.length + actor.length + HEAD_FIELDS * NUMBER_BYTES_MAX;
+  for (const { emoji } of entries) bytes += emoji.length + TEXT_HEAD_BYTES_MAX + 2 * NUMBER_BYTES_MAX;
+  return bytes;
+}
+
 function fieldsOf({ stream, actor, windowStart, viewers, entries }: WindowRecord): (string | number)[] {
   const fields: (string | number)[] = [stream, actor, windowStart, viewers];
   for (const { emoji, increments, decrements } of entries) fields.push(emoji, increments, decrements);
@@ -98,7 +105,9 @@ function recordOf(fields: unknown): WindowRecord {
   if (!isCount(viewers)) throw new MalformedWindows('no count of viewers');
   const entries: WindowRecord['entries'][number][] = [];
   for (let index = HEAD_FIELDS; index < fields.length; index += ENTRY_FIELDS) {
-    const [emoji, increments, decrements] = fields.slice(index, index + ENTRY_FIELDS) as unknown[];
+    const emoji: unknown = fields[index];
+    const increments: unknown = fields[index + 1];
+    const decrements: unknown = fields[index + 2];
     if (!isId(emoji) || !isCount(increments) || !isCount(decrements)) throw new MalformedWindows('not an entry');
     entries.push({ emoji: emoji as EmojiId, increments, decrements });
   }

@@ -11,7 +11,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import pg from 'pg';
+import { Client, type QueryResultRow } from 'pg';
 import { vi } from 'vitest';
 
 const DEBIAN_FOLDER = '/usr/lib/postgresql';
@@ -93,8 +93,8 @@ export async function startPostgres(): Promise<Postgres> {
 }
 
 /** Runs one statement on a connection of its own. */
-export async function run<Row extends pg.QueryResultRow>(url: string, sql: string, parameters: unknown[] = []): Promise<Row[]> {
-  const client = new pg.Client({ connectionString: url });
+export async function run<Row extends QueryResultRow>(url: string, sql: string, parameters: unknown[] = []): Promise<Row[]> {
+  const client = new Client({ connectionString: url });
   client.on('error', () => {});
   try {
     await client.connect();

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrate } from '../../src/analytics/migrate.ts';
+import { createPostgresStore, type PostgresStore } from '../../src/analytics/postgres-store.ts';
+import { WindowStoreUnavailable } from '../../src/analytics/window-store.ts';
+import { windowStoreContract } from '../contracts/window-store-contract.ts';
+import { postgresAvailable, run, startPostgres, type Postgres } from '../support/postgres.ts';
+import { recordsOf } from './commits.ts';
+import { keptLog } from './kept-log.ts';
+
+describe.skipIf(!postgresAvailable)('with Postgres', () => {
+  let server: Postgres;
+  let url: string;
+  let store: PostgresStore;
+  beforeAll(async () => {
+    server = await startPostgres();
+    url = await server.createDatabase('windows');
+    await migrate(url);
+    store = createPostgresStore({ url, log: keptLog() });
+  });
+  afterAll(async () => {
+    await store?.close();
+    await server?.stop();
+  });
+
+  windowStoreContract('Postgres', () => ({ store, url }));
+
+  it('[WIN-8] a replay writes nothing: rows that hold as much are left alone', async () => {
+    const records = recordsOf(20);
+    const versions = () => run(url, `SELECT ctid::text, xmin::text FROM reaction_windows WHERE stream_id = 'stream0' ORDER BY window_start`);
+    await store.store(records);
+    const before = await versions();
+    expect(before).toHaveLength(20);
+    await store.store(records);
+    expect(await versions()).toEqual(before);
+  });
+
+  it('[WIN-12] views reach the rows of a stream and time through an index', async () => {
+    const sql = `EXPLAIN SELECT * FROM reactions_1s WHERE stream_id = 'x' AND window_start > now() - interval '1 minute'`;
+    const plan = (await run<{ 'QUERY PLAN': string }>(url, sql)).map((row) => row['QUERY PLAN']).join('\n');
+    expect(plan).toContain('Index Cond: ((stream_id =');
+    expect(plan).toContain('window_start >');
+  });
+
+  it('[WIN-7] a database that does not answer is an error within the time limit, and no connection is lost for good', async () => {
+    const impatient = createPostgresStore({ url, log: keptLog(), answerMsMax: 400, connectionsMax: 2 });
+    await impatient.store(recordsOf(1));
+    server.pause();
+    try {
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await expect(impatient.store(recordsOf(1))).rejects.toBeInstanceOf(WindowStoreUnavailable);
+      }
+    } finally {
+      server.resume();
+    }
+    await expect.poll(() => impatient.store(recordsOf(1)).then(() => true, () => false), { timeout: 5000 }).toBe(true);
+    await impatient.close();
+  });
+
+  it('[WIN-7] idle connections that are lost do not end the process', async () => {
+    const log = keptLog();
+    const idle = createPostgresStore({ url, log });
+    await idle.store(recordsOf(1));
+    await server.crash();
+    await expect.poll(() => log.lines.map(({ message }) => message)).toContain('an idle database connection was lost');
+    await expect(idle.store(recordsOf(1))).rejects.toBeInstanceOf(WindowStoreUnavailable);
+    await server.restart();
+    await idle.store(recordsOf(1));
+    await idle.close();
+  });
+});
