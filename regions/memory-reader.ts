@@ -82,7 +82,7 @@ class Following implements Connected {
   readonly #incarnation: string;
   readonly #resume = (): void => this.appended();
   readonly #stopWatching: Cancel;
-  readonly #inFlight = new Set<Cancel>();
+  #inFlight: { readonly batch: readonly LogMessage[]; readonly cancel: Cancel }[] = [];
   /** What was sent so far, and what of it has arrived. */
   #sent: number;
   #arrived: number;
@@ -115,17 +115,14 @@ class Following implements Connected {
   /** Sends what is new as one batch, unless too much is on its way. */
   appended(): void {
     const { log } = this.#server;
-    if (!this.#running || this.#link.cut || this.#inFlight.size >= IN_FLIGHT_MAX || log.lastSequence <= this.#sent) return;
+    if (!this.#running || this.#link.cut || this.#inFlight.length >= IN_FLIGHT_MAX || log.lastSequence <= this.#sent) return;
     const batch = log.after(this.#sent);
     this.#sent = log.lastSequence;
     const now = this.#runtime.clock.now();
     // A shorter delay must not let a batch overtake those before it.
     this.#lastArrivalAt = Math.max(now + this.#link.delayMs, this.#lastArrivalAt);
-    const cancel = this.#runtime.timers.after(this.#lastArrivalAt - now, () => {
-      this.#inFlight.delete(cancel);
-      this.#arrive(batch);
-    });
-    this.#inFlight.add(cancel);
+    const cancel = this.#runtime.timers.after(this.#lastArrivalAt - now, () => this.#arrive());
+    this.#inFlight.push({ batch, cancel });
   }
 
   lost(why: string): void {
@@ -142,7 +139,9 @@ class Following implements Connected {
     this.#ended(error);
   }
 
-  #arrive(batch: readonly LogMessage[]): void {
+  /** The oldest batch arrives, whichever timer says so: timers of the same millisecond have no order. */
+  #arrive(): void {
+    const batch = this.#inFlight.shift()?.batch ?? [];
     if (this.#link.cut) {
       // Lost on the way; after a heal, the log is sent again from what has arrived.
       this.#dropInFlight();
@@ -161,8 +160,8 @@ class Following implements Connected {
   }
 
   #dropInFlight(): void {
-    for (const cancel of this.#inFlight) cancel();
-    this.#inFlight.clear();
+    for (const { cancel } of this.#inFlight) cancel();
+    this.#inFlight = [];
   }
 
   #listenForSilence(): void {

@@ -109,7 +109,7 @@ class NatsLogWriter implements LogWriter {
       return { position, intact };
     } catch (error) {
       void nats?.close();
-      throw logError(error);
+      throw logError(this.#stream, error);
     }
   }
 
@@ -134,7 +134,7 @@ class NatsLogWriter implements LogWriter {
     const failure = await this.#publishAll(nats, known, messages);
     if (failure === undefined) return;
     try {
-      throw failure instanceof NatsWrongSequence ? await this.#overtakenBy(nats, failure) : logError(failure);
+      throw failure instanceof NatsWrongSequence ? await this.#overtakenBy(nats, failure) : logError(this.#stream, failure);
     } finally {
       await this.close();
     }
@@ -184,7 +184,7 @@ class NatsLogWriter implements LogWriter {
         });
       }
     } catch (error) {
-      return logError(error);
+      return logError(this.#stream, error);
     }
     if (foreign) this.#overtaken += 1;
     // A writer that has not written yet may be meeting the last words of its predecessor.
@@ -222,7 +222,7 @@ async function follow(
     // An abort need not wait for a server that does not answer.
     await Promise.race([reading, aborted]);
   } catch (error) {
-    if (!signal.aborted) throw logError(error);
+    if (!signal.aborted) throw logError(logStream(region), error);
   } finally {
     signal.removeEventListener('abort', abort);
     // Also when it connects only after the abort.
@@ -264,6 +264,6 @@ async function readFrom(
   await Promise.race([following, verified]);
 }
 
-function logError(error: unknown): unknown {
-  return error instanceof NatsUnavailable ? new LogUnavailable(error.message, { cause: error }) : error;
+function logError(stream: string, error: unknown): unknown {
+  return error instanceof NatsUnavailable ? new LogUnavailable(`${stream}: ${error.message}`, { cause: error }) : error;
 }
