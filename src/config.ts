@@ -83,6 +83,11 @@ export function readDatabaseUrl(environment: Readonly<Record<string, string | un
   return databaseUrl(readVariable(environment, 'OVATION_DATABASE_URL'));
 }
 
+/** The environment of a child process: this one's, with changes. */
+export function childEnvironment(changes: Readonly<Record<string, string>>): Record<string, string | undefined> {
+  return { ...process.env, ...changes };
+}
+
 function readVariable(environment: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
   const value = environment[name];
   if (value !== undefined && value !== '') return value;

@@ -1,0 +1,42 @@
+/** The regions of a dev, whatever they run on. Two kinds: `nats-cluster.ts` and `embedded-cluster.ts`. */
+
+import type { RegionStatus } from './dev-api.ts';
+import type { Links } from './links.ts';
+
+export interface RegionPlan {
+  readonly id: string;
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+export interface ClusterPlan {
+  readonly regions: readonly RegionPlan[];
+  readonly shards: number;
+  /** Where regions keep what they keep. */
+  readonly folder: string;
+  readonly databaseUrl: string;
+  readonly databaseName: string;
+  readonly logLevel: string;
+}
+
+export interface Cluster {
+  readonly links: Links;
+  regions(): RegionStatus[];
+  /** kill -9 of a region (`us`) or of what is beside it (`us-nats`). @throws CommandFailure */
+  kill(target: string): void;
+  stop(): Promise<void>;
+}
+
+/** What every region of a dev is configured with, as its environment. */
+export function regionEnvironment(plan: ClusterPlan, region: RegionPlan, topologyFile: string): Record<string, string> {
+  return {
+    OVATION_REGION: region.id,
+    OVATION_TOPOLOGY: topologyFile,
+    OVATION_HOST: '127.0.0.1',
+    OVATION_PORT: String(region.port),
+    OVATION_ADMIN_PORT: String(region.adminPort),
+    OVATION_SHARDS: String(plan.shards),
+    OVATION_DATABASE_URL: plan.databaseUrl,
+    OVATION_LOG_LEVEL: plan.logLevel,
+  };
+}

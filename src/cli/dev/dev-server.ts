@@ -1,0 +1,114 @@
+/**
+ * The dev server: the live page and the dev API, for this machine only.
+ *
+ * It can cut links and kill processes, so it listens on loopback, answers only to loopback names (a
+ * rebound DNS name is another site), and takes commands only as JSON, which no other site's page can
+ * send without asking first.
+ */
+
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import fastify, { type FastifyInstance } from 'fastify';
+import { CommandFailure } from '../failure.ts';
+import type { DevStatus, KillCommand, LinkCommand } from './dev-api.ts';
+
+export interface DevControls {
+  status(): DevStatus;
+  /** @throws CommandFailure */
+  link(command: LinkCommand): void;
+  /** @throws CommandFailure */
+  kill(command: KillCommand): void;
+}
+
+const PAGE_FOLDER = path.join(import.meta.dirname, '../../web/live');
+const PAGE_FILE = /^[a-z0-9-]+\.(html|css|js|svg)$/;
+const MEDIA_TYPES: Readonly<Record<string, string>> = {
+  html: 'text/html; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
+};
+const LOOPBACK_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
+const DURATION_MS_MAX = 86_400_000;
+/** Longer than any round trip on earth, and short enough for a link to stay of use. */
+const DELAY_MS_MAX = 10_000;
+
+const LINK_COMMAND = {
+  type: 'object',
+  required: ['from', 'to', 'action'],
+  additionalProperties: false,
+  properties: {
+    from: { type: 'string' },
+    to: { type: 'string' },
+    action: { enum: ['cut', 'heal', 'delay'] },
+    delay_ms: { type: 'number', minimum: 0, maximum: DELAY_MS_MAX },
+    for_ms: { type: 'number', minimum: 0, maximum: DURATION_MS_MAX },
+  },
+};
+const KILL_COMMAND = {
+  type: 'object',
+  required: ['target'],
+  additionalProperties: false,
+  properties: { target: { type: 'string' } },
+};
+
+export interface DevServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** `apis` are the regions' origins: what the page may connect to. */
+export async function startDevServer(port: number, apis: readonly string[], controls: DevControls): Promise<DevServer> {
+  const server = fastify({ bodyLimit: 16_384, requestTimeout: 10_000, forceCloseConnections: true });
+  const policy = contentSecurityPolicy(apis);
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('content-security-policy', policy);
+    reply.header('x-content-type-options', 'nosniff');
+    reply.header('referrer-policy', 'no-referrer');
+    reply.header('cache-control', 'no-store');
+    if (!LOOPBACK_HOST.test(request.headers.host ?? '')) await reply.code(403).send({ message: 'this is for loopback only' });
+  });
+  server.setErrorHandler(async (error: Error & { statusCode?: number }, _request, reply) => {
+    const status = error instanceof CommandFailure ? 422 : (error.statusCode ?? 500);
+    await reply.code(status).send({ message: error.message });
+  });
+  server.get('/dev/status', async () => controls.status());
+  server.post<{ Body: LinkCommand }>('/dev/links', { schema: { body: LINK_COMMAND } }, async ({ body }) => {
+    controls.link(body);
+    return controls.status();
+  });
+  server.post<{ Body: KillCommand }>('/dev/kill', { schema: { body: KILL_COMMAND } }, async ({ body }) => {
+    controls.kill(body);
+    return controls.status();
+  });
+  servePage(server);
+  await server.listen({ host: '127.0.0.1', port });
+  const address = server.server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : port,
+    close: () => server.close(),
+  };
+}
+
+function servePage(server: FastifyInstance): void {
+  server.get<{ Params: { '*': string } }>('/*', async (request, reply) => {
+    const name = request.params['*'] === '' ? 'index.html' : request.params['*'];
+    const content = PAGE_FILE.test(name) ? await readFile(path.join(PAGE_FOLDER, name)).catch(() => null) : null;
+    if (content === null) return reply.code(404).send({ message: `there is no ${name} here` });
+    return reply.type(MEDIA_TYPES[path.extname(name).slice(1)]!).send(content);
+  });
+}
+
+function contentSecurityPolicy(apis: readonly string[]): string {
+  const connect = apis.flatMap((api) => [api, api.replace(/^http/, 'ws')]).join(' ');
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    `connect-src 'self' ${connect}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+}

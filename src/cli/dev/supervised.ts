@@ -1,0 +1,101 @@
+/**
+ * A supervised process: when it dies by itself it is started again, after a growing pause, for as
+ * long as `ovation dev` runs. So a `kill -9` is something to try and not the end of the show.
+ */
+
+import { backoffMs } from '../../../regions/backoff.ts';
+import { sleep, type Runtime } from '../../../regions/runtime.ts';
+
+/** One process, as the supervisor sees it. */
+export interface Startable {
+  readonly name: string;
+  readonly pid: number | null;
+  /** Resolves when it is ready; rejects when it cannot be started. Nothing runs then. */
+  start(): Promise<void>;
+  /** Of the process that runs: resolves with why it ended. */
+  ended(): Promise<string>;
+  stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): void;
+}
+
+export type SupervisedState = 'starting' | 'running' | 'restarting' | 'stopped';
+
+const BACKOFF = { minMs: 250, maxMs: 10_000 };
+/** Who ran this long is not failing in a row. */
+const STEADY_MS = 30_000;
+
+export class Supervised {
+  state: SupervisedState = 'starting';
+  restarts = 0;
+  readonly #process: Startable;
+  readonly #runtime: Runtime;
+  readonly #say: (line: string) => void;
+  readonly #stopping = new AbortController();
+  #watching: Promise<void> = Promise.resolve();
+
+  constructor(process: Startable, runtime: Runtime, say: (line: string) => void) {
+    this.#process = process;
+    this.#runtime = runtime;
+    this.#say = say;
+  }
+
+  get pid(): number | null {
+    return this.#process.pid;
+  }
+
+  /** Rejects when even the first start fails: then something is wrong that no restart mends. */
+  async start(): Promise<void> {
+    await this.#process.start();
+    if (this.#stopping.signal.aborted) return this.#process.stop();
+    this.state = 'running';
+    this.#watching = this.#watch();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#process.stop();
+    await this.#watching;
+    this.state = 'stopped';
+  }
+
+  kill(): void {
+    this.#process.kill();
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#stopping;
+    let failures = 0;
+    while (!signal.aborted) {
+      const startedAt = this.#runtime.clock.now();
+      const reason = await this.#process.ended();
+      if (signal.aborted) return;
+      if (this.#runtime.clock.now() - startedAt > STEADY_MS) failures = 0;
+      this.state = 'restarting';
+      this.#say(`${this.#process.name} ended (${reason}); starting it again`);
+      failures = await this.#startAgain(failures);
+    }
+  }
+
+  /** Tries until it runs or nobody wants it any more; answers how often in a row it failed. */
+  async #startAgain(failuresBefore: number): Promise<number> {
+    const { signal } = this.#stopping;
+    for (let failures = failuresBefore; ; failures += 1) {
+      await sleep(this.#runtime.timers, backoffMs(failures, BACKOFF, this.#runtime.random), signal);
+      if (signal.aborted) return failures;
+      try {
+        await this.#process.start();
+        if (signal.aborted) {
+          await this.#process.stop();
+          return failures;
+        }
+        this.state = 'running';
+        this.restarts += 1;
+        this.#say(`${this.#process.name} is back (pid ${this.#process.pid})`);
+        return failures + 1;
+      } catch (error) {
+        this.#say(`${this.#process.name} could not be started: ${(error as Error).message}`);
+      }
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/** Which regions a command talks to: those named by URL, or those of the running `ovation dev`. */
+
+import type { Command } from 'commander';
+import { collectHttpUrls, parseHttpUrl, parseIds } from './arguments.ts';
+import { createDevClient } from './dev/dev-api.ts';
+import { findRunningDev } from './dev/run-file.ts';
+import { CommandFailure } from './failure.ts';
+
+export interface EndpointOptions {
+  readonly endpoint?: readonly string[];
+  readonly url?: string;
+  readonly regions?: readonly string[];
+}
+
+export function addEndpointOptions(command: Command): Command {
+  return command
+    .option('--endpoint <url>', 'a region to use; repeat it or separate by commas', collectHttpUrls)
+    .option('--url <url>', 'the live page of an `ovation dev`, to use its regions (default: the one that runs)', parseHttpUrl)
+    .option('--regions <ids>', 'only these regions of the dev, such as us,eu', parseIds);
+}
+
+/** The URLs of the regions' APIs. @throws CommandFailure */
+export async function findEndpoints(options: EndpointOptions): Promise<readonly string[]> {
+  if (options.endpoint !== undefined) {
+    if (options.regions !== undefined) throw new CommandFailure('usage', '--regions chooses among the regions of a dev; leave it out with --endpoint');
+    return options.endpoint;
+  }
+  const { regions } = await createDevClient(options.url ?? findRunningDev()).status();
+  const wanted = options.regions ?? regions.map(({ id }) => id);
+  return wanted.map((id) => {
+    const region = regions.find((each) => each.id === id);
+    if (region === undefined) {
+      throw new CommandFailure('usage', `there is no region ${id}; there are ${regions.map((each) => each.id).join(', ')}`);
+    }
+    return region.api;
+  });
+}
