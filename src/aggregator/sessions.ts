@@ -7,15 +7,20 @@
  */
 
 import { WINDOW_BITS, admit, emptyWindow, mergeWindow, verdictOf, type SequenceVerdict } from '../../crdt/sequence-window.ts';
-import { SlotTable, lengthened } from '../base/slot-table.ts';
+import { FIRST_COLUMN, SlotTable } from '../base/slot-table.ts';
 import { COMMIT_RETENTION_MS, type SessionRecord } from '../hot-store/hot-store.ts';
 
 /** `[sequence, clamped taps]` of one batch that was not counted whole. */
 type Clamped = readonly [sequence: number, taps: number];
 
 const COLUMNS = 6;
-const [HIGHEST_LOW, HIGHEST_HIGH, LOW, HIGH, USED_SECONDS, MARK] = [0, 1, 2, 3, 4, 5] as const;
-const SWEPT_PER_INSERT = 8;
+const HIGHEST_LOW = FIRST_COLUMN;
+const HIGHEST_HIGH = FIRST_COLUMN + 1;
+const LOW = FIRST_COLUMN + 2;
+const HIGH = FIRST_COLUMN + 3;
+const USED_SECONDS = FIRST_COLUMN + 4;
+const MARK = FIRST_COLUMN + 5;
+const SWEPT_PER_INSERT = 4;
 const SWEPT_WHEN_FULL = 256;
 /** A stream id, three integers and headers; one clamped pair, of which a session has at most 64. */
 const RECORD_BYTES = 66 + 3 * 9 + 8;
@@ -27,7 +32,6 @@ const NONE_CLAMPED: readonly Clamped[] = Object.freeze([]);
 
 export class Sessions {
   readonly #table: SlotTable;
-  #rows: Int32Array;
   /** By slot, of the rare sessions that have any. */
   readonly #clamped = new Map<number, Clamped[]>();
   /** Slots that changed since they were last taken, each once: those whose mark is the current one. */
@@ -40,8 +44,7 @@ export class Sessions {
   readonly #isExpired = (slot: number): boolean => this.#expire(slot);
 
   constructor(sizeMax: number, seed: number) {
-    this.#table = new SlotTable(sizeMax, seed);
-    this.#rows = new Int32Array(this.#table.capacity * COLUMNS);
+    this.#table = new SlotTable(sizeMax, seed, COLUMNS);
   }
 
   get size(): number {
@@ -85,13 +88,7 @@ export class Sessions {
     this.#setNow(now);
     this.#table.sweep(SWEPT_PER_INSERT, this.#isExpired);
     const slot = this.#table.insert(scope, session);
-    if (slot < 0) return slot;
-    if (this.#table.capacity * COLUMNS > this.#rows.length) {
-      this.#rows = lengthened(this.#rows, this.#table.capacity * COLUMNS);
-    }
-    const at = slot * COLUMNS;
-    this.#rows.fill(0, at, at + COLUMNS);
-    this.#rows[at + USED_SECONDS] = this.#nowSeconds;
+    if (slot >= 0) this.#table.integers[slot * this.#table.stride + USED_SECONDS] = this.#nowSeconds;
     return slot;
   }
 
@@ -100,7 +97,7 @@ export class Sessions {
     this.#load(slot);
     admit(this.#window, sequence);
     this.#save(slot);
-    this.#rows[slot * COLUMNS + USED_SECONDS] = secondsOf(now);
+    this.#table.integers[slot * this.#table.stride + USED_SECONDS] = secondsOf(now);
     if (clamped > 0) this.#clamped.set(slot, [...(this.#clamped.get(slot) ?? []), [sequence, clamped]]);
     if (this.#clamped.size > 0 && this.#clamped.has(slot)) this.#pruneClamped(slot);
     this.#markChanged(slot, clamped > 0);
@@ -114,8 +111,8 @@ export class Sessions {
     this.#load(slot);
     mergeWindow(this.#window, record);
     this.#save(slot);
-    const used = slot * COLUMNS + USED_SECONDS;
-    this.#rows[used] = Math.max(this.#rows[used]!, secondsOf(at));
+    const used = slot * this.#table.stride + USED_SECONDS;
+    this.#table.integers[used] = Math.max(this.#table.integers[used]!, secondsOf(at));
     const known = this.#clamped.get(slot) ?? [];
     const learnt = record.clamped.filter(([sequence]) => !known.some(([of]) => of === sequence));
     if (known.length + learnt.length === 0) return true;
@@ -139,9 +136,9 @@ export class Sessions {
   }
 
   #markChanged(slot: number, grown: boolean): void {
-    const mark = slot * COLUMNS + MARK;
-    if (this.#rows[mark] !== this.#mark) {
-      this.#rows[mark] = this.#mark;
+    const mark = slot * this.#table.stride + MARK;
+    if (this.#table.integers[mark] !== this.#mark) {
+      this.#table.integers[mark] = this.#mark;
       this.#changed.push(slot);
       this.#changedBytes += recordBytesMax(this.#table.textOf(slot), this.#clamped.get(slot)?.length ?? 0);
     } else if (grown) {
@@ -166,10 +163,10 @@ export class Sessions {
   }
 
   #expire(slot: number): boolean {
-    const at = slot * COLUMNS;
+    const at = slot * this.#table.stride;
     // A changed session's record is still to be taken.
-    if (this.#changed.length > 0 && this.#rows[at + MARK] === this.#mark) return false;
-    if ((this.#nowSeconds - this.#rows[at + USED_SECONDS]!) * 1000 <= COMMIT_RETENTION_MS) return false;
+    if (this.#changed.length > 0 && this.#table.integers[at + MARK] === this.#mark) return false;
+    if ((this.#nowSeconds - this.#table.integers[at + USED_SECONDS]!) * 1000 <= COMMIT_RETENTION_MS) return false;
     this.#clamped.delete(slot);
     return true;
   }
@@ -179,16 +176,16 @@ export class Sessions {
   }
 
   #load(slot: number): void {
-    const at = slot * COLUMNS;
-    const rows = this.#rows;
+    const at = slot * this.#table.stride;
+    const rows = this.#table.integers;
     this.#window.highest = rows[at + HIGHEST_HIGH]! * TWO_32 + (rows[at + HIGHEST_LOW]! >>> 0);
     this.#window.low = rows[at + LOW]!;
     this.#window.high = rows[at + HIGH]!;
   }
 
   #save(slot: number): void {
-    const at = slot * COLUMNS;
-    const rows = this.#rows;
+    const at = slot * this.#table.stride;
+    const rows = this.#table.integers;
     rows[at + HIGHEST_LOW] = this.#window.highest | 0;
     rows[at + HIGHEST_HIGH] = Math.floor(this.#window.highest / TWO_32);
     rows[at + LOW] = this.#window.low;

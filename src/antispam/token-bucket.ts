@@ -2,29 +2,33 @@
  * The rate cap: one token bucket per stream and viewer. It answers how many of n taps count.
  *
  * A bucket is one number, the time at which it will be full again (the generic cell rate algorithm,
- * ITU-T I.371). A bucket that is full is the same as none, so forgetting it changes no answer: [AGG-20]
- * memory follows the viewers who tapped within the last burst / rate seconds, and is capped.
+ * ITU-T I.371). A bucket that is full is the same as none, so forgetting it changes no answer [AGG-20]:
+ * memory follows the viewers who tapped lately, and is capped.
  */
 
-import { SlotTable, lengthened } from '../base/slot-table.ts';
+import { FIRST_COLUMN, SlotTable } from '../base/slot-table.ts';
 import type { Policy } from '../moderation/policy.ts';
 
 export type RateLimits = Pick<Policy, 'tapsPerSecondMax' | 'tapBurstMax'>;
 
-const SWEPT_PER_INSERT = 8;
+/** One column of `floats`: the time at which the bucket is full. */
+const COLUMNS = 2;
+const FULL_AT = FIRST_COLUMN / 2;
+/** A viewer who goes on tapping keeps the bucket, which is cheaper than making it anew each time. */
+const KEPT_FULL_MS = 60_000;
+const SWEPT_PER_INSERT = 4;
 const SWEPT_WHEN_FULL = 256;
 /** Times near 2×10^12 ms have a grain of 2×10^-4 ms, so a due token may look a hair short. */
 const TOKEN_GRAIN = 1e-3;
 
 export class TokenBuckets {
   readonly #table: SlotTable;
-  #fullAt: Float64Array;
-  #now = 0;
-  readonly #isFull = (slot: number): boolean => this.#fullAt[slot]! <= this.#now;
+  /** Buckets that have been full since before this time are forgotten. */
+  #fullBefore = 0;
+  readonly #isIdle = (slot: number): boolean => this.#table.floats[this.#cell(slot)]! <= this.#fullBefore;
 
   constructor(sizeMax: number, seed: number) {
-    this.#table = new SlotTable(sizeMax, seed);
-    this.#fullAt = new Float64Array(this.#table.capacity);
+    this.#table = new SlotTable(sizeMax, seed, COLUMNS);
   }
 
   get size(): number {
@@ -36,24 +40,25 @@ export class TokenBuckets {
    * bucket. `scope` is the stream's number, `now` never goes back.
    */
   take(scope: number, viewer: string, taps: number, now: number, limits: RateLimits): number {
-    this.#now = now;
     let slot = this.#table.find(scope, viewer);
-    if (slot < 0) slot = this.#open(scope, viewer);
+    if (slot < 0) slot = this.#open(scope, viewer, now);
     if (slot < 0) return -1;
-    const fullAt = Math.max(now, this.#fullAt[slot]!);
+    const cell = this.#cell(slot);
+    const fullAt = Math.max(now, this.#table.floats[cell]!);
     const msPerTap = 1000 / limits.tapsPerSecondMax;
     const tokens = limits.tapBurstMax - (fullAt - now) / msPerTap;
     const taken = Math.max(0, Math.min(taps, Math.floor(tokens + TOKEN_GRAIN)));
-    this.#fullAt[slot] = fullAt + taken * msPerTap;
+    this.#table.floats[cell] = fullAt + taken * msPerTap;
     return taken;
   }
 
-  #open(scope: number, viewer: string): number {
-    this.#table.sweep(this.#table.full ? SWEPT_WHEN_FULL : SWEPT_PER_INSERT, this.#isFull);
-    const slot = this.#table.insert(scope, viewer);
-    if (slot < 0) return slot;
-    if (this.#table.capacity > this.#fullAt.length) this.#fullAt = lengthened(this.#fullAt, this.#table.capacity);
-    this.#fullAt[slot] = 0;
-    return slot;
+  #open(scope: number, viewer: string, now: number): number {
+    this.#fullBefore = this.#table.full ? now : now - KEPT_FULL_MS;
+    this.#table.sweep(this.#table.full ? SWEPT_WHEN_FULL : SWEPT_PER_INSERT, this.#isIdle);
+    return this.#table.insert(scope, viewer);
+  }
+
+  #cell(slot: number): number {
+    return (slot * this.#table.stride) / 2 + FULL_AT;
   }
 }

@@ -24,7 +24,7 @@ describe('token bucket', () => {
   });
 
   it('[AGG-20] answers as an exact bucket does, whatever was forgotten', () => {
-    const tap = fc.record({ viewer: fc.constantFrom('a', 'b', 'c'), taps: fc.integer({ min: 1, max: 60 }), afterMs: fc.nat({ max: 3000 }) });
+    const tap = fc.record({ viewer: fc.constantFrom('a', 'b', 'c'), taps: fc.integer({ min: 1, max: 60 }), afterMs: fc.oneof(fc.nat({ max: 3000 }), fc.nat({ max: 90_000 })) });
     const limits = fc.record({ tapsPerSecondMax: fc.constantFrom(1, 3, 7, 20, 60), tapBurstMax: fc.integer({ min: 1, max: 50 }) });
     fc.assert(
       fc.property(fc.array(tap, { maxLength: 200 }), limits, (taps, limitsUsed) => {
@@ -50,11 +50,11 @@ describe('token bucket', () => {
 
   it('[AGG-20] remembers only who tapped lately', () => {
     const buckets = new TokenBuckets(10_000, 1);
-    // One tap at 20 a second is made good after 50 ms.
     let counted = 0;
-    for (let index = 0; index < 100_000; index++) counted += buckets.take(0, `viewer-${index}`, 1, START + index, LIMITS);
+    for (let index = 0; index < 100_000; index++) counted += buckets.take(0, `viewer-${index}`, 1, START + 100 * index, LIMITS);
     expect(counted).toBe(100_000);
-    expect(buckets.size).toBeLessThan(100);
+    // 600 of them tapped within the last minute; a quarter of the table may be garbage still.
+    expect(buckets.size).toBeLessThan(1000);
   });
 
   it('[AGG-9] answers −1 when there is no room, and finds room again when buckets have filled up', () => {

@@ -12,7 +12,7 @@ describe('slot table', () => {
   it('[AGG-12] holds exactly the keys inserted and not removed, each in a slot of its own', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 3000, size: 'max' }), fc.integer(), (commands, seed) => {
-        const table = new SlotTable(1_000_000, seed);
+        const table = new SlotTable(1_000_000, seed, 2);
         const model = new Map<string, number>();
         for (const { kind, scope, text } of commands) {
           const slot = table.find(scope, text);
@@ -32,7 +32,7 @@ describe('slot table', () => {
   });
 
   it('[AGG-12] keeps all keys while it grows, and reuses the slots of removed ones', () => {
-    const table = new SlotTable(1_000_000, 7);
+    const table = new SlotTable(1_000_000, 7, 2);
     for (let index = 0; index < 50_000; index++) table.insert(index % 5, `text-${index}`);
     const astray = (index: number): boolean => table.find(index % 5, `text-${index}`) !== index;
     expect(range(0, 50_000, 1).filter(astray)).toEqual([]);
@@ -44,7 +44,7 @@ describe('slot table', () => {
   });
 
   it('[AGG-9] takes no key beyond its bound', () => {
-    const table = new SlotTable(3, 0);
+    const table = new SlotTable(3, 0, 2);
     const slots = ['a', 'b', 'c'].map((text) => table.insert(0, text));
     expect(table.insert(0, 'd')).toBe(-1);
     table.remove(slots[1]!);
@@ -52,7 +52,7 @@ describe('slot table', () => {
   });
 
   it('sweeps the expired only, all of them within one round', () => {
-    const table = new SlotTable(10_000, 0);
+    const table = new SlotTable(10_000, 0, 2);
     for (let index = 0; index < 1000; index++) table.insert(0, `text-${index}`);
     for (let round = 0; round < 1000 / 8; round++) table.sweep(8, (slot) => slot % 3 === 0);
     expect(table.size).toBe(666);
