@@ -8,7 +8,7 @@ import { auditRoute } from './audit-route.ts';
 import type { Authenticator } from './auth.ts';
 import { historyRoute } from './history-route.ts';
 import { BODY_BYTES_MAX, type EdgeLimits, type EdgeOptions } from './options.ts';
-import { answerClientError, answerProblems } from './problem-reply.ts';
+import { answerClientError, answerProblems, problemOf, sendProblem } from './problem-reply.ts';
 import { reactionsRoute, type PostStats } from './reactions-route.ts';
 import { totalsRoute } from './totals-route.ts';
 
@@ -31,6 +31,7 @@ export async function createHttpServer(
     http: { headersTimeout: REQUEST_MS_MAX, connectionsCheckingInterval: 1_000, maxHeaderSize: HEADER_BYTES_MAX },
     routerOptions: { maxParamLength: ROUTE_PARAMETER_MAX },
     clientErrorHandler: answerClientError,
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, problemOf(error)),
     // What comes over a connection that is open yet is answered like before, and the connection closed.
     return503OnClosing: false,
   });

@@ -39,7 +39,8 @@ const FRAMEWORK: { readonly [code: string]: readonly [ProblemName, string] } = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed', 'The body is not as long as Content-Length says.'],
 };
 
-function problemOf(error: FastifyError): Problem {
+/** What any error is to a client. */
+export function problemOf(error: FastifyError): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof InvalidHistoryQuery) return new Problem('malformed', `${error.message}.`);
   if (error instanceof WindowStoreUnavailable) {
