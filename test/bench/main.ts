@@ -7,11 +7,14 @@
 
 import os from 'node:os';
 import { parseArgs } from 'node:util';
+import { aggregatorCore } from './aggregator-core.ts';
+import { fanOut } from './fan-out.ts';
 import { NotMeasurable, type Benchmark, type Result } from './measure.ts';
 import { merge } from './merge.ts';
 import { replicatedBytes } from './replicated-bytes.ts';
+import { sessionState } from './session-state.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [merge, replicatedBytes];
+const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, fanOut, sessionState, merge, replicatedBytes];
 
 const USAGE = `Usage: npm run bench -- [--only name]... [--json]
 

@@ -31,29 +31,44 @@ export class NotMeasurable extends Error {
 
 export interface Contender {
   readonly name: string;
-  /** Prepares one round, unmeasured, and returns the work, which tells how many units it did. */
+  /** Prepares one piece of work, unmeasured, and returns it; it tells how many units it did. */
   prepare(): () => number | Promise<number>;
 }
 
-/** Microseconds of CPU per unit of each contender, by name. The first round warms up and is not counted. */
-export async function cpuMicrosPerUnit(contenders: readonly Contender[], rounds: number): Promise<Map<string, number>> {
+/**
+ * Microseconds of CPU per unit of each contender, by name: the median of the rounds, each of so many
+ * pieces. The first round warms up and is not counted.
+ */
+export async function cpuMicrosPerUnit(contenders: readonly Contender[], rounds: number, pieces = 1): Promise<Map<string, number>> {
   const samples = new Map(contenders.map(({ name }): [string, number[]] => [name, []]));
   for (let round = 0; round <= rounds; round++) {
-    for (const { name, prepare } of contenders) {
-      const work = prepare();
+    for (const contender of contenders) {
       collectGarbage();
-      const start = process.cpuUsage();
-      const units = await work();
-      const { user, system } = process.cpuUsage(start);
-      if (round > 0) samples.get(name)!.push((user + system) / units);
+      const micros = await cpuMicrosOf(contender, pieces);
+      if (round > 0) samples.get(contender.name)!.push(micros);
     }
   }
   return new Map([...samples].map(([name, values]) => [name, median(values)]));
 }
 
+async function cpuMicrosOf({ prepare }: Contender, pieces: number): Promise<number> {
+  let micros = 0;
+  let units = 0;
+  for (let piece = 0; piece < pieces; piece++) {
+    const work = prepare();
+    // What was prepared would otherwise be moved out of the nursery at the cost of the work.
+    collectGarbage('minor');
+    const start = process.cpuUsage();
+    units += await work();
+    const { user, system } = process.cpuUsage(start);
+    micros += user + system;
+  }
+  return micros / units;
+}
+
 /** Runs the garbage collector where Node was started with `--expose-gc`, as `npm run bench` does. */
-export function collectGarbage(): void {
-  (globalThis as { gc?: () => void }).gc?.();
+export function collectGarbage(type: 'major' | 'minor' = 'major'): void {
+  (globalThis as { gc?: (options: { type: string }) => void }).gc?.({ type });
 }
 
 export function median(values: readonly number[]): number {

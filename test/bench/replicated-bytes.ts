@@ -23,6 +23,7 @@ const DAY_SECONDS = 86_400;
 const BYTES_MAX = 24;
 
 interface Sample {
+  readonly rate: number;
   readonly bytesPerEntry: number;
   readonly bytesPerSecond: number;
   readonly rowsPerSecond: number;
@@ -57,6 +58,7 @@ function simulate(tapsPerSecond: number): Sample {
     }
   }
   return {
+    rate: tapsPerSecond,
     bytesPerEntry: totals.bytes / totals.entries,
     bytesPerSecond: totals.bytes / SECONDS,
     rowsPerSecond: totals.rows / SECONDS,
@@ -96,7 +98,7 @@ export const replicatedBytes: Benchmark = {
   description: `payload of the rows that ${STREAMS} streams gossip every ${GOSSIP_MS} ms, from 1 k to 5 M taps/s`,
   target: `≤ ${BYTES_MAX} B per entry of a changed row at every rate; bytes bounded by rows, not taps`,
   run() {
-    const samples = RATES.map((rate) => ({ rate, ...simulate(rate) }));
+    const samples = RATES.map(simulate);
     const worst = Math.max(...samples.map(({ bytesPerEntry }) => bytesPerEntry));
     const bytesPerEvent = eventBytes(parseStreamId('stream-1'), EMOJIS[0]!);
     const top = samples.at(-1)!;
