@@ -28,6 +28,9 @@ const REFUSALS_MAX = 1_024;
 const CLOSE_HANDSHAKE_MS = 5_000;
 /** Over how long the clients of a region that goes away are asked to spread their return. */
 const DRAIN_SPREAD_MS = 5_000;
+const POLL_MS = 5;
+/** Cut sockets are gone in the next turns; this is only a bound. */
+const TERMINATE_MS_MAX = 1_000;
 
 export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, authenticator: Authenticator) {
   const { config, feed, runtime, log } = options;
@@ -134,14 +137,18 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
   async function stop(graceMs: number): Promise<void> {
     context.isDraining = true;
     const deadline = runtime.clock.now() + graceMs;
-    const isLate = (): boolean => runtime.clock.now() >= deadline;
+    /** Waits until there are none left, or until a time. */
+    const drain = async (left: () => number, until: number): Promise<void> => {
+      while (left() > 0 && runtime.clock.now() < until) await sleep(runtime.timers, POLL_MS);
+    };
     for (const socket of sockets) {
       socket.send({ type: 'goaway', retry_after_ms: Math.floor(runtime.random.next() * DRAIN_SPREAD_MS) });
     }
-    while (context.stats.inFlight > 0 && runtime.clock.now() < deadline - graceMs / 2) await sleep(runtime.timers, 5);
+    await drain(() => context.stats.inFlight, deadline - graceMs / 2);
     for (const socket of sockets) socket.close(CLOSE_RESTART, 'This region is restarting. Connect again.');
-    while (webSockets.clients.size > 0 && !isLate()) await sleep(runtime.timers, 5);
+    await drain(() => webSockets.clients.size, deadline);
     for (const client of webSockets.clients) client.terminate();
+    await drain(() => webSockets.clients.size, deadline + TERMINATE_MS_MAX);
     stopSweeping();
     forgetFrames();
     counts.flush();

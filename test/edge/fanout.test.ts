@@ -1,0 +1,218 @@
+import { EventEmitter } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { describe, expect, it, vi } from 'vitest';
+import * as wsPackage from 'ws';
+import type { StreamId } from '../../crdt/ids.ts';
+import { Fanout, webSocketMessage, type Encoding, type FanoutSocket } from '../../src/edge/fanout.ts';
+import { ViewerCounts } from '../../src/edge/viewer-counts.ts';
+import { decodeServerJson } from '../../src/protocol/json-codec.ts';
+import type { FrameMessage, ServerMessage } from '../../src/protocol/messages.ts';
+import { decodeServerMsgpack } from '../../src/protocol/msgpack-codec.ts';
+
+/** The parser of ws; exported, but unknown to its types. */
+const { Receiver } = wsPackage as unknown as {
+  readonly Receiver: new (options: { isServer: boolean }) => EventEmitter & { write(bytes: Uint8Array): boolean };
+};
+
+const derby = 'derby' as StreamId;
+const frame = (heart: number, changes: Partial<FrameMessage> = {}): FrameMessage => ({
+  type: 'frame',
+  region: 'us',
+  at: heart,
+  level: 'exact',
+  totals: { heart },
+  rates: {},
+  hints: {},
+  viewers: 1,
+  staleness: {},
+  ...changes,
+});
+
+/** Takes everything until it is told to be slow. */
+class FakeSocket extends EventEmitter implements FanoutSocket {
+  readonly written: Uint8Array[] = [];
+  isSlow = false;
+  isDestroyed = false;
+  writableNeedDrain = false;
+  writableLength = 0;
+  bytesWritten = 0;
+
+  write(bytes: Uint8Array): boolean {
+    this.written.push(bytes);
+    this.bytesWritten += bytes.length;
+    if (this.isSlow) {
+      this.writableNeedDrain = true;
+      this.writableLength += bytes.length;
+    }
+    return !this.isSlow;
+  }
+
+  drain(): void {
+    this.isSlow = this.writableNeedDrain = false;
+    this.writableLength = 0;
+    this.emit('drain');
+  }
+
+  destroy(): void {
+    this.isDestroyed = true;
+  }
+}
+
+/** Reads messages as a WebSocket client would. */
+function readerOf(encoding: Encoding, listener: (message: ServerMessage) => void): InstanceType<typeof Receiver> {
+  const receiver = new Receiver({ isServer: false });
+  receiver.on('message', (data: Buffer) => {
+    listener(encoding === 'json' ? decodeServerJson(data.toString()) : decodeServerMsgpack(data));
+  });
+  return receiver;
+}
+
+function messagesOf(socket: FakeSocket, encoding: Encoding): ServerMessage[] {
+  const messages: ServerMessage[] = [];
+  const receiver = readerOf(encoding, (message) => messages.push(message));
+  for (const bytes of socket.written) receiver.write(bytes);
+  return messages;
+}
+
+describe('fan-out', () => {
+  it('[EDGE-60] encodes once per encoding and writes the same bytes to all', () => {
+    const fanout = new Fanout();
+    const sockets = (['json', 'msgpack', 'json', 'msgpack'] as const).map((encoding) => {
+      const socket = new FakeSocket();
+      fanout.join(derby, socket, encoding);
+      return socket;
+    });
+    fanout.publish(derby, frame(1));
+    expect(sockets[0]!.written[0]).toBe(sockets[2]!.written[0]);
+    expect(sockets[1]!.written[0]).toBe(sockets[3]!.written[0]);
+    expect(messagesOf(sockets[0]!, 'json')).toEqual([frame(1)]);
+    expect(messagesOf(sockets[1]!, 'msgpack')).toEqual([frame(1)]);
+  });
+
+  it.each([0, 60, 130, 66_000])('[EDGE-60] messages of every header size are read by a WebSocket client (%i)', (length) => {
+    const socket = new FakeSocket();
+    const message: ServerMessage = { type: 'error', seq: 0, code: 'x', message: 'x'.repeat(length), temporary: false };
+    socket.written.push(webSocketMessage(message, 'json'));
+    expect(messagesOf(socket, 'json')).toEqual([message]);
+  });
+
+  it('[EDGE-61] a slow socket is passed over and then gets only the newest frame', () => {
+    const fanout = new Fanout();
+    const slow = new FakeSocket();
+    const fast = new FakeSocket();
+    fanout.join(derby, slow, 'json');
+    fanout.join(derby, fast, 'json');
+    slow.isSlow = true;
+    for (let n = 1; n <= 100; n++) fanout.publish(derby, frame(n));
+    expect(slow.written).toHaveLength(1);
+    expect(fast.written).toHaveLength(100);
+    slow.drain();
+    expect(messagesOf(slow, 'json')).toEqual([frame(1), frame(100)]);
+    slow.drain();
+    fanout.publish(derby, frame(101));
+    expect(slow.written).toHaveLength(3);
+    expect(fanout.stats.framesSkipped).toBe(99);
+  });
+
+  it('[EDGE-61] a socket that others have filled is passed over too', () => {
+    const fanout = new Fanout();
+    const socket = new FakeSocket();
+    fanout.join(derby, socket, 'json');
+    socket.writableNeedDrain = true;
+    fanout.publish(derby, frame(1));
+    expect(socket.written).toHaveLength(0);
+    socket.drain();
+    expect(messagesOf(socket, 'json')).toEqual([frame(1)]);
+  });
+
+  it('[EDGE-62] a socket without progress is cut, one that crawls is not', () => {
+    const fanout = new Fanout(() => {}, 30);
+    const stuck = new FakeSocket();
+    const crawling = new FakeSocket();
+    for (const socket of [stuck, crawling]) {
+      fanout.join(derby, socket, 'json');
+      socket.isSlow = true;
+    }
+    fanout.publish(derby, frame(1));
+    for (let second = 0; second < 31; second++) {
+      crawling.writableLength -= 1;
+      fanout.sweep();
+    }
+    expect([stuck.isDestroyed, crawling.isDestroyed]).toEqual([true, false]);
+    expect(fanout.stats).toMatchObject({ members: 1, stuckSockets: 1 });
+  });
+
+  it('[EDGE-63] who left, or is closing, is written nothing more', () => {
+    const fanout = new Fanout();
+    const gone = new FakeSocket();
+    const closing = new FakeSocket();
+    const member = fanout.join(derby, gone, 'json');
+    fanout.join(derby, closing, 'json', () => false);
+    gone.isSlow = true;
+    fanout.publish(derby, frame(1));
+    fanout.leave(member);
+    fanout.leave(member);
+    fanout.publish(derby, frame(2));
+    gone.drain();
+    expect([gone.written.length, closing.written.length, fanout.stats.members]).toEqual([1, 0, 1]);
+  });
+
+  it('[EDGE-39] whoever missed a change of level is told with the next frame', () => {
+    const fanout = new Fanout();
+    const slow = new FakeSocket();
+    fanout.join(derby, slow, 'msgpack');
+    slow.isSlow = true;
+    fanout.publish(derby, frame(1));
+    fanout.publish(derby, frame(2, { level: 'relaxed' }));
+    slow.drain();
+    fanout.publish(derby, frame(3, { level: 'relaxed' }));
+    expect(messagesOf(slow, 'msgpack').map((message) => message.type)).toEqual(['frame', 'pace', 'frame', 'frame']);
+  });
+
+  it('[EDGE-61] memory for a reader that stopped is bounded, and it catches up with one frame', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+    const reader = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    reader.pause();
+    const socket = await accepted;
+    const fanout = new Fanout();
+    fanout.join(derby, socket, 'json');
+    const totals = Object.fromEntries(Array.from({ length: 1000 }, (_, n) => [`emoji-${n}`, n]));
+    for (let n = 1; n <= 2_000; n++) {
+      fanout.publish(derby, frame(n, { totals }));
+      if (n % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(fanout.stats.framesSkipped).toBeGreaterThan(1_000);
+    expect(socket.writableLength).toBeLessThan(64 * 1024);
+    let newest = 0;
+    const receiver = readerOf('json', (message) => (newest = (message as FrameMessage).at));
+    reader.on('data', (chunk) => receiver.write(chunk));
+    reader.resume();
+    await vi.waitFor(() => expect(newest).toBe(2_000));
+    reader.destroy();
+    socket.destroy();
+    server.close();
+  });
+});
+
+it('[EDGE-38] the first viewer is told at once, a crowd together', () => {
+  const timers: (() => void)[] = [];
+  const told: [string, number][] = [];
+  const counts = new ViewerCounts(
+    { after: (_ms, call) => (timers.push(call), () => {}), every: () => () => {} },
+    (stream, viewers) => told.push([stream, viewers]),
+  );
+  for (let n = 1; n <= 1000; n++) counts.set(derby, n);
+  expect(told).toEqual([['derby', 1]]);
+  expect(timers).toHaveLength(1);
+  timers.shift()!();
+  expect(told).toEqual([['derby', 1], ['derby', 1000]]);
+  counts.set(derby, 0);
+  counts.set(derby, 1000);
+  timers.shift()!();
+  expect(told).toHaveLength(2);
+  counts.set(derby, 0);
+  timers.shift()!();
+  expect(told.at(-1)).toEqual(['derby', 0]);
+});
