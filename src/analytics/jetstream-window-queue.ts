@@ -64,12 +64,14 @@ class Queue implements JetStreamWindowQueue {
 
   async publish(records: readonly WindowRecord[]): Promise<void> {
     const connection = this.#connected();
+    // Before the consumer may see them: it sets the depth anew with each batch.
+    this.#depth += records.length;
     try {
       await Promise.all(encodeWindows(records).map((message) => connection.publish(this.#subject, message)));
     } catch (error) {
+      this.#depth = Math.max(0, this.#depth - records.length);
       throw unavailable(error);
     }
-    this.#depth += records.length;
   }
 
   async consume(store: (records: readonly WindowRecord[]) => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -148,7 +150,10 @@ class Queue implements JetStreamWindowQueue {
         await this.#setAside(connection, message, error);
       }
     }
-    this.#depth = Math.round((records.length / messages.length) * (state?.messages ?? 0));
+    // What lies behind this batch; acknowledgements may still be on their way, so messages are not counted.
+    const last = messages.at(-1)!.sequence;
+    const behind = Math.max(0, (state?.lastSequence ?? last) - last);
+    this.#depth = records.length + Math.round((records.length / messages.length) * behind);
     return records;
   }
 

@@ -7,7 +7,7 @@ import { WINDOW_MS, windowStartOf, type WindowRecord } from '../../src/analytics
 import type { Commit } from '../../src/hot-store/hot-store.ts';
 
 export const ACTOR = 'us/0/1795342812345' as ActorId;
-export const START_MS = Date.UTC(2026, 10, 22, 12);
+export const START_MS = Date.UTC(2026, 0, 22, 12);
 
 /** What happened in one commit tick. */
 export interface Tick {
