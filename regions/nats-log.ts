@@ -56,6 +56,24 @@ interface Unanswered {
   readonly payload: Uint8Array;
 }
 
+/** What a sender waits for: that no more than so many are outstanding. */
+class Outstanding {
+  count = 0;
+  #awaited = 0;
+  #resume = (): void => {};
+
+  settled(): void {
+    this.count -= 1;
+    if (this.count <= this.#awaited) this.#resume();
+  }
+
+  downTo(count: number): Promise<void> {
+    if (this.count <= count) return Promise.resolve();
+    this.#awaited = count;
+    return new Promise((resolve) => (this.#resume = resolve));
+  }
+}
+
 class NatsLogWriter implements LogWriter {
   readonly #options: NatsLogWriterOptions;
   readonly #stream: string;
@@ -142,12 +160,14 @@ class NatsLogWriter implements LogWriter {
 
   /** Publishes through the window; answers the first failure, once nothing is outstanding any more. */
   async #publishAll(nats: NatsConnection, from: LogPosition, messages: readonly Unanswered[]): Promise<unknown> {
-    const outstanding = new Set<Promise<void>>();
     const failures: unknown[] = [];
+    const outstanding = new Outstanding();
     let expected = from.sequence;
     for (const message of messages) {
+      if (outstanding.count >= WINDOW_MAX) await outstanding.downTo(WINDOW_MAX / 2);
       if (failures.length > 0) break;
-      const published = nats
+      outstanding.count += 1;
+      nats
         .publish(this.#prefix + message.key, message.payload, { expectLastSequence: expected })
         .then(
           ({ sequence }) => this.#acknowledged(from.incarnation, sequence),
@@ -156,12 +176,10 @@ class NatsLogWriter implements LogWriter {
             if (!(error instanceof NatsWrongSequence)) this.#unanswered.push(message);
           },
         )
-        .finally(() => outstanding.delete(published));
+        .finally(() => outstanding.settled());
       expected += 1;
-      outstanding.add(published);
-      if (outstanding.size >= WINDOW_MAX) await Promise.race(outstanding);
     }
-    await Promise.all(outstanding);
+    await outstanding.downTo(0);
     return failures[0];
   }
 
