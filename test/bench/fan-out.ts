@@ -170,7 +170,7 @@ export const fanOut: Benchmark = {
         figures: { own, c, socketIo },
       };
     } finally {
-      for (const cleanup of cleanups.reverse()) cleanup();
+      for (const cleanup of cleanups.toReversed()) cleanup();
     }
   },
 };
