@@ -1,6 +1,6 @@
 /** Commits of one actor, as an aggregator would make them, with the ground truth beside them. */
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { WINDOW_MS, windowStartOf, type WindowRecord } from '../../src/analytics/window-record.ts';
@@ -67,8 +67,8 @@ export function commitsOf(history: readonly Tick[], markOf: (at: number) => numb
       stream: stream as StreamId,
       entries: [...counts.get(stream)!].map(([emoji, entry]) => {
         turn(entry, windowStart);
-        const { windowStart: _, ...fields } = entry;
-        return { emoji: emoji as EmojiId, ...fields };
+        const { increments, decrements, windowIncrements, windowDecrements } = entry;
+        return { emoji: emoji as EmojiId, increments, decrements, windowIncrements, windowDecrements };
       }),
     }));
     commits.push({ actor, sequence: commits.length + 1, at, rows, sessions: [], windowsStoredBefore: markOf(at) });
@@ -112,10 +112,10 @@ export function booksOf(records: readonly WindowRecord[]): Books {
   return books;
 }
 
-/** Records of one second each, for `streams` streams, with values that tell them apart. */
-export function recordsOf(seconds: number, streams = 1, actor = ACTOR): WindowRecord[] {
+/** Records of one second each, for `streams` streams named by a prefix, with values that tell them apart. */
+export function recordsOf(seconds: number, streams = 1, actor = ACTOR, prefix = 'stream'): WindowRecord[] {
   return Array.from({ length: seconds * streams }, (_, index) => ({
-    stream: `stream${index % streams}` as StreamId,
+    stream: `${prefix}${index % streams}` as StreamId,
     actor,
     windowStart: START_MS + Math.floor(index / streams) * WINDOW_MS,
     viewers: 10,

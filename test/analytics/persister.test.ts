@@ -127,7 +127,7 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('from JetStream into Postg
   }
 
   const recordsFor = (stream: string, region: string, seconds: number): WindowRecord[] =>
-    recordsOf(seconds, 1, `${region}/0/1` as ActorId).map((record) => ({ ...record, stream: stream as WindowRecord['stream'] }));
+    recordsOf(seconds, 1, `${region}/0/1` as ActorId, stream);
 
   async function storedIn(stream: string): Promise<Record<string, number>> {
     const entries = await store.stored(stream as WindowRecord['stream']);
@@ -141,7 +141,7 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('from JetStream into Postg
     const us = await startRegion('us');
     const records = recordsFor('outage', 'us', 300);
     await us.queue.publish(records.slice(0, 100));
-    await expect.poll(() => storedIn('outage')).toEqual({ 'us/0/1': sumOf(100) });
+    await expect.poll(() => storedIn('outage0')).toEqual({ 'us/0/1': sumOf(100) });
     postgres.pause();
     await us.queue.publish(records.slice(100, 200));
     await expect.poll(() => us.persister.stats.storeFailures, { timeout: 10_000 }).toBeGreaterThan(0);
@@ -151,7 +151,7 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('from JetStream into Postg
     await expect.poll(() => us.persister.stats.storeFailures, { timeout: 10_000 }).toBeGreaterThan(1);
     expect(us.persister.stats.oldestAgeMs).toBeGreaterThan(0);
     await postgres.restart();
-    await expect.poll(() => storedIn('outage').catch(() => ({})), { timeout: 15_000 }).toEqual({ 'us/0/1': sumOf(300) });
+    await expect.poll(() => storedIn('outage0').catch(() => ({})), { timeout: 15_000 }).toEqual({ 'us/0/1': sumOf(300) });
     await expect.poll(() => us.persister.stats.recordsBehind).toBe(0);
     await us.stop();
   });
@@ -163,7 +163,7 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('from JetStream into Postg
     }
     await expect.poll(() => us.queue.depth() + eu.queue.depth()).toBe(0);
     await expect.poll(() => us.persister.stats.storedRecords + eu.persister.stats.storedRecords).toBe(1200);
-    expect(await storedIn('twice')).toEqual({ 'us/0/1': sumOf(200), 'eu/0/1': sumOf(200) });
+    expect(await storedIn('twice0')).toEqual({ 'us/0/1': sumOf(200), 'eu/0/1': sumOf(200) });
     await Promise.all([us.stop(), eu.stop()]);
   });
 
@@ -173,7 +173,7 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('from JetStream into Postg
     await first.stop();
     const second = await startRegion('ap');
     await second.queue.publish(recordsFor('takeover', 'ap', 150));
-    await expect.poll(() => storedIn('takeover'), { timeout: 10_000 }).toEqual({ 'ap/0/1': sumOf(150) });
+    await expect.poll(() => storedIn('takeover0'), { timeout: 10_000 }).toEqual({ 'ap/0/1': sumOf(150) });
     await second.stop();
   });
 });

@@ -1,5 +1,5 @@
 import { encode } from '@msgpack/msgpack';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
@@ -34,7 +34,7 @@ describe('the codec of windows', () => {
       increments: Number.MAX_SAFE_INTEGER,
       decrements: Number.MAX_SAFE_INTEGER,
     }));
-    const records = recordsOf(1, 1000).map((small, index) => (index % 2 === 0 ? small : { ...small, entries }));
+    const records = recordsOf(1, 1000).map((small, index) => (index % 2 === 0 ? small : Object.assign(small, { entries })));
     const messages = encodeWindows(records);
     expect(Math.max(...messages.map((bytes) => bytes.length))).toBeLessThanOrEqual(WINDOWS_BYTES_MAX);
     expect(messages.flatMap(decodeWindows)).toEqual(records);

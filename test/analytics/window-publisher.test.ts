@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ActorId } from '../../crdt/actor.ts';
 import { createMemoryWindowQueue } from '../../src/analytics/memory-window-queue.ts';
@@ -127,6 +127,18 @@ describe('the window publisher', () => {
     await runtime.runFor(300);
     expect(queue.taken.map(({ entries }) => entries[0]!.increments)).toEqual([2]);
     expect(publisher.storedBefore(ACTOR)).toBe(START_MS + 5000);
+    await runtime.settle(publisher.stop());
+  });
+
+  it('[WIN-4] a replayed commit of an earlier window takes the mark back to it', async () => {
+    const { runtime, publisher } = start();
+    const [early, late] = commitsOf([tap(1100), tap(3000)]);
+    await runtime.run(START_MS + 9000);
+    publisher.add(late!);
+    await runtime.runFor(300);
+    expect(publisher.storedBefore(ACTOR)).toBe(START_MS + 9000);
+    publisher.add(early!);
+    expect(publisher.storedBefore(ACTOR)).toBe(START_MS + 1000);
     await runtime.settle(publisher.stop());
   });
 

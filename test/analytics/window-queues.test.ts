@@ -43,7 +43,7 @@ describe.skipIf(!natsAvailable)('with a nats-server', () => {
     await vi.waitFor(async () => expect((await connection.streamState(`WINDOWS_${region}`))?.messages).toBe(0));
     const kept: Uint8Array[] = [];
     await connection.replay(`WINDOWS_${region}_MALFORMED`, ({ payload }) => kept.push(payload));
-    expect(kept.map((payload) => [...payload])).toEqual([[9, 9, 9]]);
+    expect(kept.map((payload) => Array.from(payload))).toEqual([[9, 9, 9]]);
     ending.abort();
     await consumed;
     await connection.close();

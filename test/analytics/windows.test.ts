@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ActorId } from '../../crdt/actor.ts';
 import { WINDOW_MS, windowStartOf } from '../../src/analytics/window-record.ts';
