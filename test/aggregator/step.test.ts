@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { actorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
@@ -158,7 +158,8 @@ describe('step against the model', () => {
       fc.property(fc.array(arbitraryCommand, { maxLength: 120, size: 'max' }), (commands) => {
         const shard = new JournalledShard();
         const model = new ShardModel();
-        let policy = DEFAULT_POLICY;
+        const endedStreams = new Set<string>();
+        const policy: Policy = { ...DEFAULT_POLICY, endedStreams };
         for (const command of commands) {
           if (command.kind === 'batch') {
             const { stream, session, reactions, offset } = command;
@@ -172,10 +173,8 @@ describe('step against the model', () => {
           } else if (command.kind === 'crash') {
             shard.crash(command.order);
             model.crash();
-          } else {
-            const ended = new Set(policy.endedStreams);
-            if (!ended.delete(command.stream)) ended.add(command.stream);
-            policy = { ...policy, endedStreams: ended };
+          } else if (!endedStreams.delete(command.stream)) {
+            endedStreams.add(command.stream);
           }
         }
         shard.commit();

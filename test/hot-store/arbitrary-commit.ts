@@ -1,6 +1,6 @@
 /** Commits for tests: one that is made up, and arbitrary ones. */
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { actorId, type ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import type { Commit, CommitEntry, SessionRecord } from '../../src/hot-store/hot-store.ts';

@@ -1,5 +1,5 @@
 import { encode } from '@msgpack/msgpack';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SessionRecord } from '../../src/hot-store/hot-store.ts';
 import { COMMIT_VERSION, MalformedCommit, decodeRecord, encodeCommit, encodeOpening } from '../../src/hot-store/commit-codec.ts';
