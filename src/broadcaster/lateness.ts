@@ -6,8 +6,8 @@
  * to arrive it stays late, so that old reactions are not shown as applause of this very moment.
  */
 
-/** A peer that speaks every second is on time; beyond this it is behind. */
-export const BEHIND_MS = 2_000;
+/** A peer speaks every second. Beyond this it missed more than a busy machine explains: it is behind. */
+export const BEHIND_MS = 3_000;
 /** Beyond this players should say that a region is missing. */
 export const LOST_MS = 10_000;
 /** How long a region that is heard again counts as late. */

@@ -140,7 +140,7 @@ describe('broadcaster', () => {
       [() => edge.watch(DERBY, 2), { viewers: 2 }],
       [() => (peerViewers = 3), { viewers: 5 }],
       [() => (level = 'relaxed'), { level: 'relaxed' }],
-      [() => (staleness = { eu: 2_500 }), { staleness: { eu: 2_500 } }],
+      [() => (staleness = { eu: 3_500 }), { staleness: { eu: 3_500 } }],
       [() => (staleness = { eu: 12_300 }), { staleness: { eu: 12_300 } }],
       [() => (staleness = { eu: null }), { staleness: { eu: null } }],
     ];

@@ -19,8 +19,8 @@ interface PaletteButton {
   readonly glyph: string;
 }
 
-/** A peer speaks every second; after this it is behind, and then lost. */
-const BEHIND_MS = 2_000;
+/** A peer speaks every second; after this it is behind, and then lost. The broadcaster uses the same steps. */
+const BEHIND_MS = 3_000;
 const LOST_MS = 10_000;
 const NOTICE_MS = 3_000;
 
@@ -108,7 +108,9 @@ export function createPlayer(region: string, api: string, stream: string): Playe
     const now = performance.now();
     if (now > noticeUntil) setText(view.notice, '');
     const chips = Object.entries(frame?.staleness ?? {}).map(([peer, ageMs]) => {
-      const age = ageMs === null ? null : ageMs + (now - frameAt);
+      // A quiet stream has a frame every 2 s. Only of a peer that is behind is it known that it stays
+      // silent meanwhile: the next word of it, or the lack of it, brings a frame at once.
+      const age = ageMs !== null && ageMs > BEHIND_MS ? ageMs + (now - frameAt) : ageMs;
       return describeStaleness(peer, state === 'live' ? age : undefined);
     });
     while (view.peers.childElementCount > chips.length) view.peers.lastElementChild?.remove();
