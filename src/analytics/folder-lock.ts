@@ -4,15 +4,19 @@
  * The lock of a process that no longer runs is taken over; that of a running one never. A process is
  * known by its id and, where the system tells, by when it started, because ids are used again (in a
  * container all the time). It does not reach across machines or containers that share a folder.
+ *
+ * Lock files are numbered and the highest one counts. Taking over creates the next number, which only
+ * one can do, instead of removing a file, which might by then be another's.
  */
 
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 
-const FILE_NAME = 'ovation.lock';
-const ATTEMPTS_MAX = 10;
+const FILE_NAME = /^ovation\.lock\.(\d+)$/;
+const ATTEMPTS_MAX = 50;
+const RELEASED = 'released\n';
 
 /** A running process holds the folder. The message names it. */
 export class FolderInUse extends Error {
@@ -22,40 +26,58 @@ export class FolderInUse extends Error {
 /** Creates the folder when missing. Answers how to release the lock. @throws FolderInUse */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   await mkdir(folder, { recursive: true });
-  const file = path.join(folder, FILE_NAME);
-  const own = path.join(folder, `${FILE_NAME}.${randomUUID()}`);
-  // The id makes two locks of one process differ.
-  const claim = `${process.pid} ${await startOf(process.pid)} ${randomUUID()}\n`;
-  await writeFile(own, claim);
+  const claim = path.join(folder, `ovation.claim.${randomUUID()}`);
+  await writeFile(claim, `${process.pid} ${await startOf(process.pid)}\n`);
   try {
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      // A link appears whole or not at all, unlike a file that is created and then written.
-      if (await succeeds(link(own, file), 'EEXIST')) {
-        return async () => {
-          if ((await read(file)) === claim) await rm(file, { force: true });
-        };
-      }
-      const held = await read(file);
+      const highest = await highestLock(folder);
+      const held = highest === 0 ? RELEASED : await read(lockFile(folder, highest));
       if (held === undefined) continue;
-      if (await isAlive(held)) throw inUse(folder, held);
-      await removeStale(file, held);
+      if (await isAlive(held)) throw new FolderInUse(`${folder} is used by process ${held.split(' ')[0]}; stop it, or choose another folder`);
+      if (await take(folder, highest + 1, claim)) return () => release(folder, highest + 1);
     }
-    throw new FolderInUse(`${folder}: others keep taking the lock ${file}`);
+    throw new FolderInUse(`${folder}: others keep taking the lock`);
   } finally {
-    await rm(own, { force: true });
+    await rm(claim, { force: true });
   }
 }
 
-/** Moves a dead process' lock away, unless another process has replaced it meanwhile. */
-async function removeStale(file: string, held: string): Promise<void> {
-  const aside = `${file}.${randomUUID()}`;
-  if (!(await succeeds(rename(file, aside), 'ENOENT'))) return;
-  if ((await read(aside)) !== held) await succeeds(link(aside, file), 'EEXIST');
-  await rm(aside, { force: true });
+async function take(folder: string, number: number, claim: string): Promise<boolean> {
+  const file = lockFile(folder, number);
+  try {
+    // A link appears whole or not at all, unlike a file that is created and then written.
+    await link(claim, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+  if ((await highestLock(folder)) > number) {
+    // We were slow: others have taken and passed on this number meanwhile.
+    await rm(file, { force: true });
+    return false;
+  }
+  for (const older of await locks(folder)) if (older < number) await rm(lockFile(folder, older), { force: true });
+  return true;
 }
 
-function inUse(folder: string, held: string): FolderInUse {
-  return new FolderInUse(`${folder} is used by process ${held.split(' ')[0]}; stop it, or choose another folder`);
+/** The number stays, so that it is not used twice. */
+async function release(folder: string, number: number): Promise<void> {
+  const released = path.join(folder, `ovation.claim.${randomUUID()}`);
+  await writeFile(released, RELEASED);
+  await rename(released, lockFile(folder, number));
+}
+
+function lockFile(folder: string, number: number): string {
+  return path.join(folder, `ovation.lock.${number}`);
+}
+
+async function locks(folder: string): Promise<number[]> {
+  return (await readdir(folder)).flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []).map(Number);
+}
+
+/** 0 when there is none. */
+async function highestLock(folder: string): Promise<number> {
+  return Math.max(0, ...(await locks(folder)));
 }
 
 async function isAlive(held: string): Promise<boolean> {
@@ -89,17 +111,6 @@ async function read(file: string): Promise<string | undefined> {
     return await readFile(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** False when it failed with the code expected. */
-async function succeeds(action: Promise<unknown>, code: string): Promise<boolean> {
-  try {
-    await action;
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === code) return false;
     throw error;
   }
 }

@@ -123,6 +123,6 @@ describe('PGlite behind its socket', () => {
     expect(await run(next.url, `SELECT count(*)::int AS rows FROM reaction_windows WHERE stream_id LIKE 'stream%'`)).toEqual([{ rows: 1000 }]);
     await again.close();
     await next.stop();
-    expect(readdirSync(folder)).toEqual(['pgdata']);
+    expect(readdirSync(folder)).toEqual(['ovation.lock.2', 'pgdata']);
   });
 });
