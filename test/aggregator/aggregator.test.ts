@@ -177,6 +177,15 @@ describe('aggregator', () => {
     expect(life.aggregator.actor).toBe(`us/0/${epoch + 1}`);
   });
 
+  it('[AGG-5] knows the epochs of lives that counted nothing', async () => {
+    const store = createMemoryStore(journal);
+    const epoch = runtime.clock.now() + 5000;
+    await store.recover(() => {});
+    await store.begin(`us/0/${epoch}` as Commit['actor']);
+    await store.commit({ actor: `us/0/${epoch}` as Commit['actor'], sequence: 1, at: 0, rows: [], sessions: [], windowsStoredBefore: 0 });
+    expect((await begin()).aggregator.actor).toBe(`us/0/${epoch + 1}`);
+  });
+
   it('[AGG-6] tries the very same commit until the store takes it, and acknowledges nothing meanwhile', async () => {
     const life = await begin();
     life.store.mode = 'fail';

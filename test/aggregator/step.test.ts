@@ -104,6 +104,13 @@ describe('step', () => {
     expect(submit({ session: 'other' }, last + COMMIT_RETENTION_MS + 1000)).toEqual(counted(3));
   });
 
+  it('[AGG-9] forgets no session whose record is still to be committed', () => {
+    const state = emptyState({ ...LIMITS, sessionsMax: 1 }, 1);
+    step(state, batchOf(), DEFAULT_POLICY, START);
+    expect(step(state, batchOf({ session: 'other' }), DEFAULT_POLICY, START + 2 * COMMIT_RETENTION_MS)).toEqual(refused('overloaded'));
+    expect(takeChanges(state)?.sessions).toMatchObject([{ session: 'session', highest: 1 }]);
+  });
+
   it('[AGG-11] bounds the size of a commit from above, closely enough', () => {
     const state = emptyState({ streamsMax: 5000, sessionsMax: 5000, bucketsMax: 5000 }, 1);
     for (let index = 0; index < 3000; index++) {
