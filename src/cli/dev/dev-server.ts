@@ -60,6 +60,8 @@ export interface DevServer {
 /** `apis` are the regions' origins: what the page may connect to. */
 export async function startDevServer(port: number, apis: readonly string[], controls: DevControls): Promise<DevServer> {
   const server = fastify({ bodyLimit: 16_384, requestTimeout: 10_000, forceCloseConnections: true });
+  // A page of another site may send plain text without asking first, and JSON never.
+  server.removeContentTypeParser('text/plain');
   const policy = contentSecurityPolicy(apis);
   server.addHook('onRequest', async (request, reply) => {
     reply.header('content-security-policy', policy);
