@@ -13,8 +13,9 @@ import { NotMeasurable, type Benchmark, type Result } from './measure.ts';
 import { merge } from './merge.ts';
 import { replicatedBytes } from './replicated-bytes.ts';
 import { sessionState } from './session-state.ts';
+import { windowsIntoPostgres } from './windows-into-postgres.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, fanOut, sessionState, merge, replicatedBytes];
+const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres];
 
 const USAGE = `Usage: npm run bench -- [--only name]... [--json]
 
