@@ -15,6 +15,7 @@ import type { Log, Runtime } from '../regions/runtime.ts';
 import { createAggregator, type Aggregator } from './aggregator/aggregator.ts';
 import type { Ingest } from './aggregator/ingest.ts';
 import { shardOf } from './aggregator/shards.ts';
+import { readHistory } from './analytics/history.ts';
 import { createJetstreamWindowQueue } from './analytics/jetstream-window-queue.ts';
 import { Persister } from './analytics/persister.ts';
 import { createPostgresStore } from './analytics/postgres-store.ts';
@@ -165,7 +166,7 @@ export async function startRegion(
     region,
     config,
     ...(options.between?.(ports) ?? ports),
-    history: windowStore && ((query) => windowStore.history(query)),
+    history: windowStore && ((query) => readHistory(windowStore, query)),
     stored: windowStore && ((stream) => windowStore.stored(stream)),
     peers: () => replicator.peers(),
     policy: () => policy,
