@@ -3,7 +3,7 @@
  *
  * Meant for a process of its own: it takes some 800 MB, and a query blocks everything else in it. Not
  * durable: it does not wait for the disk. A data folder is locked for one process, because PGlite
- * itself would let a second one write over the first.
+ * itself would let a second one write over the first (WIN-14).
  */
 
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';

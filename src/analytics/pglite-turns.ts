@@ -5,7 +5,7 @@
  * block. A statement that arrives in several network reads can thereby meet another client's unnamed
  * statement, and be answered with it (seen with 0.2.17). Here a turn is a whole round, up to Sync or
  * a simple query, executed in one go; and a client inside a transaction keeps the turn until it ends
- * it, leaves, or keeps everyone waiting too long (WIN-10).
+ * it, leaves, or keeps everyone waiting too long (WIN-13).
  */
 
 import type { Cancel, Timers } from '../../regions/runtime.ts';
