@@ -51,7 +51,7 @@ interface Room {
 }
 
 export class Fanout {
-  readonly stats = { members: 0, framesPublished: 0, framesWritten: 0, framesSkipped: 0, bytesWritten: 0, stuckSockets: 0 };
+  readonly stats = { members: 0, framesPublished: 0, framesWritten: 0, framesSkipped: 0, frameBytes: 0, stuckSockets: 0 };
   readonly #rooms = new Map<StreamId, Room>();
   readonly #onViewers: (stream: StreamId, viewers: number) => void;
   readonly #idleSweepsMax: number;
@@ -148,8 +148,8 @@ export class Fanout {
     const bytes = this.#bytesFor(room, member);
     member.version = room.version;
     this.stats.framesWritten += 1;
-    this.stats.bytesWritten += bytes.length;
-    if (!member.socket.write(bytes)) this.#waitForDrain(room, member);
+    this.stats.frameBytes += bytes.length;
+    member.socket.write(bytes);
   }
 
   #waitForDrain(room: Room, member: Member): void {

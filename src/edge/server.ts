@@ -7,16 +7,20 @@
 
 import type { AddressInfo } from 'node:net';
 import { createAuthenticator } from './auth.ts';
+import type { Fanout } from './fanout.ts';
 import { createHttpServer } from './http-server.ts';
 import { EDGE_LIMITS, type EdgeOptions } from './options.ts';
+import type { PostStats } from './reactions-route.ts';
 import { createSocketServer } from './socket-server.ts';
+import type { SocketStats } from './viewer-socket.ts';
 
 export interface Edge {
   /** Rejects when the port is taken. */
   listen(): Promise<{ readonly port: number }>;
   /** Sends viewers away in good order, within about `graceMs`. */
   stop(options: { readonly graceMs: number }): Promise<void>;
-  readonly stats: Readonly<Record<string, number>>;
+  /** Gauges are `sockets`, `members`, `inFlight` and `postsInFlight`; the rest are counters. */
+  readonly stats: Readonly<SocketStats & Fanout['stats'] & PostStats>;
 }
 
 export async function createEdge(options: EdgeOptions): Promise<Edge> {

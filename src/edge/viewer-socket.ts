@@ -143,7 +143,8 @@ export class ViewerSocket {
   /** Once a second: late hellos, lost answers, silence. */
   sweep(): void {
     const { limits, seconds, now } = this.#context;
-    if (this.#state === 'new' && (seconds - this.#bornAt) * 1000 >= limits.helloMs) this.#state = 'watcher';
+    // More than, because the second in which a socket was born had begun before it.
+    if (this.#state === 'new' && (seconds - this.#bornAt) * 1000 > limits.helloMs) this.#state = 'watcher';
     if (this.#inFlight !== null && this.#inFlight.size > 0) this.#giveUpBefore(now() - limits.answerMsMax);
     const silentMs = (seconds - this.#heardAt) * 1000;
     if (silentMs >= 2 * limits.keepaliveMs) this.terminate();

@@ -1,9 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SignJWT, UnsecuredJWT, exportJWK, generateKeyPair, type JWTPayload } from 'jose';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Edge } from '../../src/edge/server.ts';
+import { eventually } from './eventually.ts';
 import { FakeRegion, startEdge } from './fake-region.ts';
 
 const SECRET = 'a secret of at least thirty-two characters';
@@ -100,7 +101,7 @@ describe('with a secret', () => {
       for (const seq of [1, 2, 3]) {
         socket.send(JSON.stringify({ type: 'batch', seq, reactions: [{ emoji_id: 'heart', count: 1 }], timestamp: 1 }));
       }
-      await vi.waitFor(() => expect(outcome.code !== null || outcome.seqs.length === 3).toBe(true));
+      await eventually(() => expect(outcome.code !== null || outcome.seqs.length === 3).toBe(true));
       return outcome;
     }
 

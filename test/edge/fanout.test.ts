@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import * as wsPackage from 'ws';
 import type { StreamId } from '../../crdt/ids.ts';
 import { Fanout, webSocketMessage, type Encoding, type FanoutSocket } from '../../src/edge/fanout.ts';
@@ -8,6 +8,7 @@ import { ViewerCounts } from '../../src/edge/viewer-counts.ts';
 import { decodeServerJson } from '../../src/protocol/json-codec.ts';
 import type { FrameMessage, ServerMessage } from '../../src/protocol/messages.ts';
 import { decodeServerMsgpack } from '../../src/protocol/msgpack-codec.ts';
+import { eventually } from './eventually.ts';
 
 /** The parser of ws; exported, but unknown to its types. */
 const { Receiver } = wsPackage as unknown as {
@@ -189,7 +190,7 @@ describe('fan-out', () => {
     const receiver = readerOf('json', (message) => (newest = (message as FrameMessage).at));
     reader.on('data', (chunk) => receiver.write(chunk));
     reader.resume();
-    await vi.waitFor(() => expect(newest).toBe(2_000));
+    await eventually(() => expect(newest).toBe(2_000));
     reader.destroy();
     socket.destroy();
     server.close();

@@ -2,10 +2,11 @@ import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { encode } from '@msgpack/msgpack';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidHistoryQuery } from '../../src/analytics/history.ts';
 import { WindowStoreUnavailable, type HistoryPoint, type HistoryQuery } from '../../src/analytics/window-store.ts';
 import type { Edge } from '../../src/edge/server.ts';
+import { eventually } from './eventually.ts';
 import { FakeRegion, startEdge } from './fake-region.ts';
 
 const good = { stream_id: 'derby', viewer_id: 'ann', emoji_id: 'heart', count_since_last: 3, timestamp: 1_795_342_812_345 };
@@ -338,6 +339,6 @@ describe('broken requests', () => {
     expect(await exchange(`GET / HTTP/1.1\r\nhost: x\r\n${headers}\r\n`)).toMatch(/^HTTP\/1.1 431 .*headers-too-large/s);
     expect(await exchange('HELO there\r\n\r\n')).toMatch(/^HTTP\/1.1 400 .*problem:malformed/s);
     expect(await exchange('GET /x HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n')).toMatch(/^HTTP\/1.1 400/);
-    await vi.waitFor(async () => expect((await fetch(`${http}/streams/x/reactions`)).status).toBe(200));
+    await eventually(async () => expect((await fetch(`${http}/streams/x/reactions`)).status).toBe(200));
   });
 });

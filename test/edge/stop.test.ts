@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { eventually } from './eventually.ts';
 import { FakeRegion, startEdge } from './fake-region.ts';
 
 it('[EDGE-70] a stop acknowledges what is in flight, says goaway, closes with 1012 and leaves nothing open', async () => {
@@ -20,22 +21,22 @@ it('[EDGE-70] a stop acknowledges what is in flight, says goaway, closes with 10
     return socket;
   });
   region.holds = true;
-  await vi.waitFor(() => expect(region.batches).toHaveLength(3));
-  await vi.waitFor(() => expect(messages.filter(({ type }) => type === 'welcome')).toHaveLength(3));
+  await eventually(() => expect(region.batches).toHaveLength(3));
+  await eventually(() => expect(messages.filter(({ type }) => type === 'welcome')).toHaveLength(3));
   const keepAlive = connect(port, '127.0.0.1');
   keepAlive.write('GET /streams/x/reactions HTTP/1.1\r\nhost: x\r\n\r\n');
   await new Promise((resolve) => keepAlive.once('data', resolve));
 
   const stopped = edge.stop({ graceMs: 2_000 });
-  await vi.waitFor(() => expect(messages.filter(({ type }) => type === 'goaway')).toHaveLength(3));
+  await eventually(() => expect(messages.filter(({ type }) => type === 'goaway')).toHaveLength(3));
   expect(messages.some(({ type }) => type === 'ack')).toBe(false);
   region.release();
   await stopped;
-  await vi.waitFor(() => expect(codes).toEqual([1012, 1012, 1012]));
+  await eventually(() => expect(codes).toEqual([1012, 1012, 1012]));
   expect(messages.filter(({ type }) => type === 'ack')).toHaveLength(3);
   expect(players.every(({ readyState }) => readyState === WebSocket.CLOSED)).toBe(true);
   expect(region.listeners).toBe(0);
-  await vi.waitFor(() => expect(region.watched.get('derby')).toBe(0));
+  await eventually(() => expect(region.watched.get('derby')).toBe(0));
   await expect(fetch(`${http}/streams/x/reactions`)).rejects.toThrow('fetch failed');
 });
 
@@ -47,7 +48,7 @@ it('[EDGE-70] a client that does not close is cut when the grace is over', async
   deaf.write(
     'GET /streams/derby/reactions HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
   );
-  await vi.waitFor(() => expect(region.watched.get('derby')).toBe(1));
+  await eventually(() => expect(region.watched.get('derby')).toBe(1));
   const isClosed = new Promise((resolve) => deaf.once('close', resolve));
   deaf.resume();
   await edge.stop({ graceMs: 300 });
