@@ -165,6 +165,17 @@ describe('what a region publishes', () => {
     world.processes.delete('eu');
   });
 
+  test('[REP-9] is nothing after a restart, when the own log holds all that was counted', async () => {
+    world = await World.of(19);
+    await world.crowd(20);
+    await world.converge();
+    await world.runtime.settle(world.process('us').replicator.stop());
+    await world.boot('us');
+    await world.runtime.runFor(3000);
+    expect(world.process('us').replicator.stats).toMatchObject({ rowsPublished: 0, heartbeatsPublished: 3 });
+    await world.converge();
+  });
+
   test('[REP-9] nothing is published before the own log was read back', async () => {
     world = new World(18);
     world.network.log('us').setAvailable(false);
