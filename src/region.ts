@@ -168,7 +168,14 @@ export async function startRegion(
     ...(options.between?.(ports) ?? ports),
     history: windowStore && ((query) => readHistory(windowStore, query)),
     stored: windowStore && ((stream) => windowStore.stored(stream)),
-    peers: () => replicator.peers(),
+    peers: () =>
+      replicator.peers().map(({ region: peer, connected, stalenessMs, digestEqual, position }) => ({
+        region: peer,
+        connected,
+        staleness_ms: stalenessMs === null ? null : Math.round(stalenessMs),
+        digest_equal: digestEqual,
+        position,
+      })),
     policy: () => policy,
     runtime,
     log,

@@ -25,8 +25,8 @@ export function createLog({ region, level, destination }: LogSettings): Log {
       base: { region },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      // Errors keep their message and stack under either name.
-      serializers: { err: stdSerializers.err, error: stdSerializers.err },
+      // Errors keep their message, stack and causes under either name. Ours quote their cause in the message already.
+      serializers: { err: stdSerializers.errWithCause, error: stdSerializers.errWithCause },
       redact: {
         paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
         censor: '[redacted]',
