@@ -211,6 +211,16 @@ export function logContract(adapter: string, createWorld: () => Promise<LogWorld
       expect(again.starts).toEqual([{ incarnation: opened.position.incarnation, sequence: 0 }]);
     });
 
+    test('[LOG-6] a log deleted and filled again as far is not intact', async () => {
+      const writer = await openWriter();
+      await writer.append([message('a', '1')]);
+      await world.wipe();
+      const other = await openWriter();
+      await other.append([message('b', '1'), message('c', '1')]);
+      await expect(writer.append([message('a', '2')])).rejects.toThrow(LogUnavailable);
+      expect(await writer.open(nobody)).toMatchObject({ intact: false, position: { sequence: 2 } });
+    });
+
     test('[LOG-6] a log rolled back behind an acknowledgement is not intact, and is read from its first message', async () => {
       const writer = await openWriter();
       await writer.append([message('a', '1')]);

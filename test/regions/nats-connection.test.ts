@@ -81,6 +81,13 @@ describe.skipIf(!natsAvailable)('nats connection', () => {
     expect(await nats.replay('JOURNAL', () => {})).toBe(6_000);
   });
 
+  test('a replay ends where the last messages were removed', async () => {
+    for (const body of ['1', '2', '3']) await nats.publish('journal.a', bytes(body));
+    // The answer is no acknowledgement of a message, but the request is done.
+    await nats.publish('$JS.API.STREAM.MSG.DELETE.JOURNAL', bytes('{"seq": 3}')).catch(() => {});
+    expect(await replayed('JOURNAL')).toEqual(['1', '2']);
+  });
+
   test('a visitor that throws ends the replay with what it threw', async () => {
     await nats.publish('journal.a', bytes('1'));
     const malformed = new TypeError('malformed');
