@@ -12,13 +12,13 @@ import type { WebSocket } from 'ws';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import type { Ingest, IngestReply, Reaction } from '../aggregator/ingest.ts';
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
-import { decodeClientJson, encodeServerJson } from '../protocol/json-codec.ts';
+import { decodeClientJson } from '../protocol/json-codec.ts';
 import { MalformedMessage } from '../protocol/message-rules.ts';
 import { BATCHES_IN_FLIGHT_MAX, type BatchMessage, type Hello, type ServerMessage } from '../protocol/messages.ts';
-import { decodeClientMsgpack, encodeServerMsgpack } from '../protocol/msgpack-codec.ts';
+import { decodeClientMsgpack } from '../protocol/msgpack-codec.ts';
 import { PROBLEMS, type ProblemName } from '../protocol/problems.ts';
 import { requireStream, requireViewer, type Authenticator } from './auth.ts';
-import type { Encoding, Member } from './fanout.ts';
+import { webSocketMessage, type Encoding, type Member } from './fanout.ts';
 import type { EdgeLimits } from './options.ts';
 import { refusalOf, type Problem } from './problem.ts';
 
@@ -116,8 +116,8 @@ export class ViewerSocket {
   isOpen = (): boolean => this.#webSocket.readyState === this.#webSocket.OPEN;
 
   send(message: ServerMessage): void {
-    if (!this.isOpen()) return;
-    this.#webSocket.send(this.encoding === 'json' ? encodeServerJson(message) : encodeServerMsgpack(message));
+    // One buffer and one write; ws would write the header apart, which costs a quarter more per answer.
+    if (this.isOpen()) this.raw.write(webSocketMessage(message, this.encoding));
   }
 
   /** Says why, and takes nothing more. */
