@@ -11,8 +11,8 @@ import type { Fanout } from './fanout.ts';
 import { createHttpServer } from './http-server.ts';
 import { EDGE_LIMITS, type EdgeOptions } from './options.ts';
 import type { PostStats } from './reactions-route.ts';
+import type { SocketStats } from './socket-context.ts';
 import { createSocketServer } from './socket-server.ts';
-import type { SocketStats } from './viewer-socket.ts';
 
 export interface Edge {
   /** Rejects when the port is taken. */

@@ -18,8 +18,9 @@ import { Fanout } from './fanout.ts';
 import { BATCH_MS, FRAME_MS, frameMessageOf } from './frame-message.ts';
 import { MESSAGE_BYTES_MAX, isAllowedOrigin, type EdgeLimits, type EdgeOptions } from './options.ts';
 import { within } from './problem.ts';
+import { emptyStats, type SocketContext } from './socket-context.ts';
 import { ViewerCounts } from './viewer-counts.ts';
-import { ViewerSocket, closeText, emptyStats, type SocketContext } from './viewer-socket.ts';
+import { ViewerSocket, closeText } from './viewer-socket.ts';
 
 const SWEEP_MS = 1_000;
 const STREAM_PATH = /^\/streams\/([^/?#]*)\/reactions\/?(?:\?|$)/;

@@ -10,56 +10,17 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
-import type { Ingest, IngestReply, Reaction } from '../aggregator/ingest.ts';
+import type { IngestReply, Reaction } from '../aggregator/ingest.ts';
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
 import { decodeClientJson } from '../protocol/json-codec.ts';
 import { MalformedMessage } from '../protocol/message-rules.ts';
 import { BATCHES_IN_FLIGHT_MAX, type BatchMessage, type Hello, type ServerMessage } from '../protocol/messages.ts';
 import { decodeClientMsgpack } from '../protocol/msgpack-codec.ts';
 import { PROBLEMS, type ProblemName } from '../protocol/problems.ts';
-import { requireStream, requireViewer, type Authenticator } from './auth.ts';
+import { requireStream, requireViewer } from './auth.ts';
 import { webSocketMessage, type Encoding, type Member } from './fanout.ts';
-import type { EdgeLimits } from './options.ts';
 import { refusalOf, type Problem } from './problem.ts';
-
-/** What all sockets of an edge share. */
-export interface SocketContext {
-  readonly ingest: Ingest;
-  readonly authenticator: Authenticator;
-  readonly limits: EdgeLimits;
-  readonly now: () => number;
-  readonly observeAckMs: (ms: number) => void;
-  readonly stats: SocketStats;
-  /** Whole seconds since the start, counted by the sweep: cheaper than a clock per message. */
-  seconds: number;
-  isDraining: boolean;
-}
-
-export interface SocketStats {
-  sockets: number;
-  messages: number;
-  batches: number;
-  acks: number;
-  refusals: number;
-  malformed: number;
-  rateLimited: number;
-  inFlight: number;
-  closedByEdge: number;
-}
-
-export function emptyStats(): SocketStats {
-  return {
-    sockets: 0,
-    messages: 0,
-    batches: 0,
-    acks: 0,
-    refusals: 0,
-    malformed: 0,
-    rateLimited: 0,
-    inFlight: 0,
-    closedByEdge: 0,
-  };
-}
+import type { SocketContext } from './socket-context.ts';
 
 type State = 'new' | 'verifying' | 'sender' | 'watcher' | 'closed';
 

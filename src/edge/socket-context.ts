@@ -1,0 +1,43 @@
+/** What all WebSockets of an edge share, their figures included. */
+
+import type { Ingest } from '../aggregator/ingest.ts';
+import type { Authenticator } from './auth.ts';
+import type { EdgeLimits } from './options.ts';
+
+export interface SocketContext {
+  readonly ingest: Ingest;
+  readonly authenticator: Authenticator;
+  readonly limits: EdgeLimits;
+  readonly now: () => number;
+  readonly observeAckMs: (ms: number) => void;
+  readonly stats: SocketStats;
+  /** Whole seconds since the start, counted by the sweep: cheaper than a clock per message. */
+  seconds: number;
+  isDraining: boolean;
+}
+
+export interface SocketStats {
+  sockets: number;
+  messages: number;
+  batches: number;
+  acks: number;
+  refusals: number;
+  malformed: number;
+  rateLimited: number;
+  inFlight: number;
+  closedByEdge: number;
+}
+
+export function emptyStats(): SocketStats {
+  return {
+    sockets: 0,
+    messages: 0,
+    batches: 0,
+    acks: 0,
+    refusals: 0,
+    malformed: 0,
+    rateLimited: 0,
+    inFlight: 0,
+    closedByEdge: 0,
+  };
+}
