@@ -24,7 +24,7 @@ const roomRules = ROOMS.map((room, index) => ({
 
 /** Each driver is known to the adapters named for it and to nobody else. */
 const DRIVERS = [
-  ['@nats-io', ['^regions/nats-(connection|publisher)\\.ts$']],
+  ['@nats-io', ['^regions/nats-(connection|publisher|worker)\\.ts$']],
   ['pg', ['^src/analytics/postgres-store\\.ts$', '^src/analytics/migrate\\.ts$']],
   ['@electric-sql', ['^src/analytics/pglite-server\\.ts$']],
   ['ws', ['^src/edge/', '^src/cli/']],
@@ -44,7 +44,7 @@ const driverRules = DRIVERS.map(([driver, adapters]) => ({
 /** Adapters behind a port; only the composition root and commands choose one. */
 const ADAPTERS = [
   'regions/((memory|nats)-log|memory-reader|compacted-log)',
-  'regions/nats-(connection|publisher|pull)',
+  'regions/nats-(connection|publisher|pull|worker|probe)',
   'src/hot-store/(memory|jetstream)-store',
   'src/analytics/(postgres-store|migrate|pglite-server|memory-window-queue|jetstream-window-queue)',
 ].join('|');

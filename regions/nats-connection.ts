@@ -1,19 +1,20 @@
 /**
- * The NATS driver: everything that Ovation asks of a nats-server, and with `nats-publisher.ts` the
- * only file that knows its library. One connection, no reconnecting: a doubt of any kind ends a call (`NatsUnavailable`) or the
- * connection (`closed`), and the caller, who knows its own position, connects again and goes on from it.
+ * The NATS driver: everything that Ovation asks of a nats-server. With `nats-publisher.ts` and
+ * `nats-worker.ts` it is all that knows the library. One connection, no reconnecting: a doubt of any
+ * kind ends a call (`NatsUnavailable`) or the connection (`closed`), and the caller, who knows its own
+ * position, connects again and goes on from it.
  *
  * It runs on real sockets and real time; what must run under the simulator stands behind the ports.
  */
 
-import { createConnection } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, jetstreamManager } from '@nats-io/jetstream';
 import type { ConsumerConfig, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream';
 import { connect, createInbox, nanos, nuid } from '@nats-io/transport-node';
 import type { NatsConnection as Core } from '@nats-io/transport-node';
-import { HandlerFailed, Pull, type PullHandler, type PulledMessage } from './nats-pull.ts';
+import { probe } from './nats-probe.ts';
+import { HandlerFailed, Pull, type PullHandler } from './nats-pull.ts';
 import { NatsUnavailable, Publisher, unavailable, type PublishOptions, type Published } from './nats-publisher.ts';
+import { workOff, type WorkOptions } from './nats-worker.ts';
 import type { NatsAddress } from './topology.ts';
 
 export { NatsUnavailable, NatsWrongSequence } from './nats-publisher.ts';
@@ -84,27 +85,23 @@ export interface NatsConnection {
     stream: string,
     durable: string,
     handle: (messages: StoredMessage[]) => Promise<void>,
-    options: { readonly batchMax: number; readonly signal: AbortSignal; readonly retryMs?: number },
+    options: WorkOptions,
   ): Promise<void>;
   close(): Promise<void>;
 }
 
 const TIMEOUT_MS = 2_000;
-const FLUSH_MS = 500;
 const FOLLOW_BATCH_MAX = 10_000;
 const FOLLOW_HEARTBEAT_MS = 1_000;
 /** A replay may end with a heartbeat, when the last messages were removed: it shall not wait long for it. */
 const REPLAY_HEARTBEAT_MS = 250;
 const CONSUMER_IDLE_MS = 30_000;
-/** What a work consumer holds unacknowledged, and for how long before it comes again. */
-const WORK_UNACKED_MAX = 20_000;
-const WORK_ACK_WAIT_MS = 15_000;
 const STREAM_NOT_FOUND = 10_059;
 
 /** Connects within two seconds. `name` is shown in the server's monitoring. @throws NatsUnavailable */
 export async function connectNats(address: NatsAddress, name: string): Promise<NatsConnection> {
   try {
-    await probe(address.url);
+    await probe(address.url, TIMEOUT_MS);
     const core = await connect({
       servers: address.url,
       name,
@@ -122,29 +119,6 @@ export async function connectNats(address: NatsAddress, name: string): Promise<N
   } catch (error) {
     throw unavailable(`no connection to ${address.url}`, error);
   }
-}
-
-/**
- * A server greets whoever connects. The library leaks the socket when a peer accepts and then stays
- * silent, as a cut link or a stopped server does, so a socket that we can destroy goes first.
- */
-function probe(url: string): Promise<void> {
-  const { hostname, port } = new URL(url);
-  return new Promise((resolve, reject) => {
-    const socket = createConnection({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 4222), timeout: TIMEOUT_MS });
-    const end = (error?: Error): void => {
-      socket.destroy();
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-    socket.once('data', () => end());
-    socket.once('timeout', () => end(new Error('accepted, then silent')));
-    socket.once('close', () => end(new Error('closed before its greeting')));
-    socket.once('error', end);
-    // The socket's own timeout counts from its last activity; this one counts from the start.
-    const timer = setTimeout(() => end(new Error('no greeting in time')), TIMEOUT_MS);
-    socket.once('close', () => clearTimeout(timer));
-  });
 }
 
 class Connection implements NatsConnection {
@@ -234,53 +208,8 @@ class Connection implements NatsConnection {
     }));
   }
 
-  async work(
-    stream: string,
-    durable: string,
-    handle: (messages: StoredMessage[]) => Promise<void>,
-    { batchMax, signal, retryMs = 2_000 }: { readonly batchMax: number; readonly signal: AbortSignal; readonly retryMs?: number },
-  ): Promise<void> {
-    await this.#ensureWorker(stream, durable);
-    if (signal.aborted) return;
-    const room = Math.min(batchMax, WORK_UNACKED_MAX / 2);
-    let queue: PulledMessage[] = [];
-    let wake: () => void = () => {};
-    const source = { stream, consumer: durable, inbox: createInbox(), heartbeatMs: FOLLOW_HEARTBEAT_MS, gapless: false };
-    const pull = new Pull(this.#core, source, {
-      room: () => room - queue.length,
-      messages: (batch) => {
-        queue.push(...batch);
-        wake();
-      },
-    });
-    const stop = (): void => pull.stop();
-    signal.addEventListener('abort', stop, { once: true });
-    pull.ended.then(() => wake(), () => wake());
-    try {
-      while (pull.running) {
-        if (queue.length === 0) {
-          await new Promise<void>((resolve) => (wake = resolve));
-          continue;
-        }
-        const batch = queue;
-        queue = [];
-        pull.refill();
-        const answer = await handle(batch).then(() => '+ACK', () => `-NAK {"delay": ${nanos(retryMs)}}`);
-        this.#answer(batch, answer);
-      }
-      await pull.ended;
-    } catch (error) {
-      throw unavailable(`work on ${stream}`, error);
-    } finally {
-      pull.stop();
-      signal.removeEventListener('abort', stop);
-      if (!this.#core.isClosed()) {
-        // Handed back at once, so that the next worker need not wait for them; flushed, as closing drops
-        // what is still to be sent; not waited for when the server does not answer.
-        this.#answer(queue, '-NAK');
-        await Promise.race([this.#core.flush().catch(() => {}), sleep(FLUSH_MS)]);
-      }
-    }
+  work(stream: string, durable: string, handle: (messages: StoredMessage[]) => Promise<void>, options: WorkOptions): Promise<void> {
+    return workOff(this.#core, this.#manager, stream, durable, handle, options);
   }
 
   async close(): Promise<void> {
@@ -313,25 +242,6 @@ class Connection implements NatsConnection {
       // It goes by itself when idle; asking spares the server until then.
       if (consumer !== undefined && !this.#core.isClosed()) void this.#manager.consumers.delete(stream, consumer).catch(() => {});
     }
-  }
-
-  async #ensureWorker(stream: string, durable: string): Promise<void> {
-    const config: Partial<ConsumerConfig> = {
-      durable_name: durable,
-      ack_policy: AckPolicy.Explicit,
-      deliver_policy: DeliverPolicy.All,
-      ack_wait: nanos(WORK_ACK_WAIT_MS),
-      max_ack_pending: WORK_UNACKED_MAX,
-    };
-    try {
-      await this.#manager.consumers.add(stream, config).catch(() => this.#manager.consumers.update(stream, durable, config));
-    } catch (error) {
-      throw unavailable(`consumer ${durable} of ${stream}`, error);
-    }
-  }
-
-  #answer(messages: readonly PulledMessage[], answer: string): void {
-    for (const message of messages) this.#core.publish(message.reply, answer);
   }
 
   async #knownState(stream: string): Promise<StreamState> {
