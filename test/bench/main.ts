@@ -8,6 +8,7 @@
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { aggregatorCore } from './aggregator-core.ts';
+import { edgeIngest } from './edge-ingest.ts';
 import { fanOut } from './fan-out.ts';
 import { NotMeasurable, type Benchmark, type Result } from './measure.ts';
 import { merge } from './merge.ts';
@@ -15,7 +16,7 @@ import { replicatedBytes } from './replicated-bytes.ts';
 import { sessionState } from './session-state.ts';
 import { windowsIntoPostgres } from './windows-into-postgres.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres];
+const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres];
 
 const USAGE = `Usage: npm run bench -- [--only name]... [--json]
 
