@@ -105,8 +105,9 @@ export class Crowd implements ViewerHost {
     if (state !== 'queued') this.#queue.delete(viewer);
   }
 
-  acknowledged(tapToAckMs: number): void {
-    this.tapToAck.record(tapToAckMs);
+  acknowledged(viewer: Viewer, tapToAckMs: number): void {
+    // Of the crowd alone: a probe taps on a stream of its own, perhaps, and at another pace.
+    if (!viewer.keepsConnection) this.tapToAck.record(tapToAckMs);
   }
 
   unreadable(): void {

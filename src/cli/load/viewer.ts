@@ -27,7 +27,7 @@ export interface ViewerHost {
   requestConnection(viewer: Viewer): void;
   /** The viewer moved to another state, or from busy to idle or back. */
   changed(viewer: Viewer): void;
-  acknowledged(tapToAckMs: number): void;
+  acknowledged(viewer: Viewer, tapToAckMs: number): void;
   /** A message of the service that follows no rule. */
   unreadable(): void;
   /** The service does not want this client, for good. */
@@ -205,7 +205,7 @@ export class Viewer implements Turn {
       case 'ack': {
         const batch = this.session.acknowledge(message);
         this.#answered();
-        if (batch !== null) this.#host.acknowledged(now - batch.tappedAt);
+        if (batch !== null) this.#host.acknowledged(this, now - batch.tappedAt);
         return;
       }
       case 'error':
