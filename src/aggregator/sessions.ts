@@ -19,7 +19,10 @@ const HIGHEST_HIGH = FIRST_COLUMN + 1;
 const LOW = FIRST_COLUMN + 2;
 const HIGH = FIRST_COLUMN + 3;
 const USED_SECONDS = FIRST_COLUMN + 4;
-const MARK = FIRST_COLUMN + 5;
+const BUCKET = FIRST_COLUMN + 5;
+/** Beside the 21 high bits of the highest sequence: the record is still to be taken. */
+const CHANGED = 1 << 30;
+const HIGH_BITS = (1 << 21) - 1;
 const SWEPT_PER_INSERT = 4;
 const SWEPT_WHEN_FULL = 256;
 /** A stream id, three integers and headers; one clamped pair, of which a session has at most 64. */
@@ -34,9 +37,8 @@ export class Sessions {
   readonly #table: SlotTable;
   /** By slot, of the rare sessions that have any. */
   readonly #clamped = new Map<number, Clamped[]>();
-  /** Slots that changed since they were last taken, each once: those whose mark is the current one. */
+  /** Slots that changed since they were last taken, each once: those flagged `CHANGED`. */
   #changed: number[] = [];
-  #mark = 1;
   #changedBytes = 0;
   #nowSeconds = 0;
   /** The one window that is worked on, out of its row and back into it. */
@@ -75,6 +77,11 @@ export class Sessions {
     return this.#clamped.get(slot)?.find(([of]) => of === sequence)?.[1] ?? 0;
   }
 
+  /** The viewer's bucket when the last batch was admitted: a guess. */
+  bucketOf(slot: number): number {
+    return this.#table.integers[slot * this.#table.stride + BUCKET]!;
+  }
+
   /** Whether one more session can be opened, after dropping some that expired. */
   hasRoom(now: number): boolean {
     if (!this.#table.full) return true;
@@ -93,11 +100,13 @@ export class Sessions {
   }
 
   /** Admits a sequence number whose verdict is 'new', with the taps of it that do not count. */
-  admit(slot: number, sequence: number, clamped: number, now: number): void {
+  admit(slot: number, sequence: number, clamped: number, bucket: number, now: number): void {
     this.#load(slot);
     admit(this.#window, sequence);
     this.#save(slot);
-    this.#table.integers[slot * this.#table.stride + USED_SECONDS] = secondsOf(now);
+    const row = slot * this.#table.stride;
+    this.#table.integers[row + USED_SECONDS] = secondsOf(now);
+    this.#table.integers[row + BUCKET] = bucket;
     if (clamped > 0) this.#clamped.set(slot, [...(this.#clamped.get(slot) ?? []), [sequence, clamped]]);
     if (this.#clamped.size > 0 && this.#clamped.has(slot)) this.#pruneClamped(slot);
     this.#markChanged(slot, clamped > 0);
@@ -123,10 +132,12 @@ export class Sessions {
 
   /** The records of the sessions that changed since the last call. */
   takeChanged(streamOf: (scope: number) => SessionRecord['stream']): SessionRecord[] {
-    const records = this.#changed.map((slot) => this.#record(slot, streamOf));
+    const records = this.#changed.map((slot) => {
+      this.#table.integers[slot * this.#table.stride + HIGHEST_HIGH]! &= ~CHANGED;
+      return this.#record(slot, streamOf);
+    });
     this.#changed = [];
     this.#changedBytes = 0;
-    this.#mark = (this.#mark + 1) | 0 || 1;
     return records;
   }
 
@@ -136,9 +147,9 @@ export class Sessions {
   }
 
   #markChanged(slot: number, grown: boolean): void {
-    const mark = slot * this.#table.stride + MARK;
-    if (this.#table.integers[mark] !== this.#mark) {
-      this.#table.integers[mark] = this.#mark;
+    const flags = slot * this.#table.stride + HIGHEST_HIGH;
+    if ((this.#table.integers[flags]! & CHANGED) === 0) {
+      this.#table.integers[flags]! |= CHANGED;
       this.#changed.push(slot);
       this.#changedBytes += recordBytesMax(this.#table.textOf(slot), this.#clamped.get(slot)?.length ?? 0);
     } else if (grown) {
@@ -164,8 +175,7 @@ export class Sessions {
 
   #expire(slot: number): boolean {
     const at = slot * this.#table.stride;
-    // A changed session's record is still to be taken.
-    if (this.#changed.length > 0 && this.#table.integers[at + MARK] === this.#mark) return false;
+    if ((this.#table.integers[at + HIGHEST_HIGH]! & CHANGED) !== 0) return false;
     if ((this.#nowSeconds - this.#table.integers[at + USED_SECONDS]!) * 1000 <= COMMIT_RETENTION_MS) return false;
     this.#clamped.delete(slot);
     return true;
@@ -178,7 +188,7 @@ export class Sessions {
   #load(slot: number): void {
     const at = slot * this.#table.stride;
     const rows = this.#table.integers;
-    this.#window.highest = rows[at + HIGHEST_HIGH]! * TWO_32 + (rows[at + HIGHEST_LOW]! >>> 0);
+    this.#window.highest = (rows[at + HIGHEST_HIGH]! & HIGH_BITS) * TWO_32 + (rows[at + HIGHEST_LOW]! >>> 0);
     this.#window.low = rows[at + LOW]!;
     this.#window.high = rows[at + HIGH]!;
   }
@@ -187,7 +197,7 @@ export class Sessions {
     const at = slot * this.#table.stride;
     const rows = this.#table.integers;
     rows[at + HIGHEST_LOW] = this.#window.highest | 0;
-    rows[at + HIGHEST_HIGH] = Math.floor(this.#window.highest / TWO_32);
+    rows[at + HIGHEST_HIGH] = (rows[at + HIGHEST_HIGH]! & CHANGED) | Math.floor(this.#window.highest / TWO_32);
     rows[at + LOW] = this.#window.low;
     rows[at + HIGH] = this.#window.high;
   }

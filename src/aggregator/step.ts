@@ -66,11 +66,12 @@ export function step(state: ShardState, batch: Batch, policy: Policy, now: numbe
   // Room for everything is made sure of before anything changes: a refused batch leaves no trace.
   const own = counts.open(stream);
   if (own === undefined || (session !== null && slot < 0 && !sessions.hasRoom(now))) return OVERLOADED;
-  const accepted = buckets.take(own.scope, batch.viewer, taps, now, policy);
-  if (accepted < 0) return OVERLOADED;
+  const bucket = buckets.find(own.scope, batch.viewer, slot < 0 ? 0 : sessions.bucketOf(slot), now);
+  if (bucket < 0) return OVERLOADED;
+  const accepted = buckets.take(bucket, taps, now, policy);
   if (session !== null) {
     if (slot < 0) slot = sessions.open(own.scope, session, now);
-    sessions.admit(slot, sequence, taps - accepted, now);
+    sessions.admit(slot, sequence, taps - accepted, bucket, now);
   }
   if (accepted > 0) counts.add(own, reactions, accepted, now);
   return { kind: 'counted', accepted, clamped: taps - accepted, duplicate: false };

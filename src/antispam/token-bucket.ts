@@ -36,14 +36,21 @@ export class TokenBuckets {
   }
 
   /**
-   * Takes up to `taps` tokens and answers how many there were; −1 when there is no room for another
-   * bucket. `scope` is the stream's number, `now` never goes back.
+   * The viewer's bucket, −1 when there is no room for another one. `scope` is the stream's number, `guess`
+   * any bucket, best the one that was the viewer's last time; `now` never goes back.
    */
-  take(scope: number, viewer: string, taps: number, now: number, limits: RateLimits): number {
-    let slot = this.#table.find(scope, viewer);
-    if (slot < 0) slot = this.#open(scope, viewer, now);
-    if (slot < 0) return -1;
-    const cell = this.#cell(slot);
+  find(scope: number, viewer: string, guess: number, now: number): number {
+    if (this.#table.holds(guess, scope, viewer)) return guess;
+    const bucket = this.#table.find(scope, viewer);
+    if (bucket >= 0) return bucket;
+    this.#fullBefore = this.#table.full ? now : now - KEPT_FULL_MS;
+    this.#table.sweep(this.#table.full ? SWEPT_WHEN_FULL : SWEPT_PER_INSERT, this.#isIdle);
+    return this.#table.insert(scope, viewer);
+  }
+
+  /** Takes up to `taps` tokens, and answers how many there were. */
+  take(bucket: number, taps: number, now: number, limits: RateLimits): number {
+    const cell = this.#cell(bucket);
     const fullAt = Math.max(now, this.#table.floats[cell]!);
     const msPerTap = 1000 / limits.tapsPerSecondMax;
     const tokens = limits.tapBurstMax - (fullAt - now) / msPerTap;
@@ -52,13 +59,7 @@ export class TokenBuckets {
     return taken;
   }
 
-  #open(scope: number, viewer: string, now: number): number {
-    this.#fullBefore = this.#table.full ? now : now - KEPT_FULL_MS;
-    this.#table.sweep(this.#table.full ? SWEPT_WHEN_FULL : SWEPT_PER_INSERT, this.#isIdle);
-    return this.#table.insert(scope, viewer);
-  }
-
-  #cell(slot: number): number {
-    return (slot * this.#table.stride) / 2 + FULL_AT;
+  #cell(bucket: number): number {
+    return (bucket * this.#table.stride) / 2 + FULL_AT;
   }
 }

@@ -72,6 +72,11 @@ export class SlotTable {
     return this.#texts[slot]!;
   }
 
+  /** Whether a slot that was a key's once is so still: cheaper than `find`, which has to hash. */
+  holds(slot: number, scope: number, text: string): boolean {
+    return this.scopeOf(slot) === scope && this.#texts[slot] === text;
+  }
+
   /** The slot of a key, or −1. A scope is a non-negative integer. */
   find(scope: number, text: string): number {
     const hash = this.#hash(scope, text);

@@ -38,7 +38,7 @@ function ownState(idLength: number): object {
   const now = Date.UTC(2026, 0);
   for (let index = 0; index < SESSIONS; index++) {
     const slot = sessions.open(index % STREAMS, idOf(index, idLength), now);
-    for (let sequence = 1; sequence <= 3; sequence++) sessions.admit(slot, sequence, 0, now);
+    for (let sequence = 1; sequence <= 3; sequence++) sessions.admit(slot, sequence, 0, 0, now);
   }
   sessions.takeChanged(() => 'stream' as ReturnType<Parameters<typeof sessions.takeChanged>[0]>);
   return sessions;
