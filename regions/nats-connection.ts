@@ -61,6 +61,8 @@ export interface NatsConnection {
   streamState(name: string): Promise<StreamState | null>;
   /** Also when there is no such stream. */
   deleteStream(name: string): Promise<void>;
+  /** Removes the messages below a sequence. */
+  purge(name: string, beforeSequence: number): Promise<void>;
   /**
    * Resolves when the server has stored the message. Calls may overlap; messages are stored in the
    * order of the calls. @throws NatsUnavailable, NatsWrongSequence
@@ -164,6 +166,14 @@ class Connection implements NatsConnection {
   async deleteStream(name: string): Promise<void> {
     try {
       if ((await this.#info(name)) !== null) await this.#manager.streams.delete(name);
+    } catch (error) {
+      throw unavailable(`stream ${name}`, error);
+    }
+  }
+
+  async purge(name: string, beforeSequence: number): Promise<void> {
+    try {
+      await this.#manager.streams.purge(name, { seq: beforeSequence });
     } catch (error) {
       throw unavailable(`stream ${name}`, error);
     }

@@ -151,6 +151,7 @@ export async function startRegion(
       log,
       policy: () => policy,
       admission: () => (windows.full() || replicator.oldestDirtyMs() > UNPUBLISHED_ROWS_MS_MAX ? 'overloaded' : null),
+      derivedBefore: () => Math.min(windows.queuedBefore(), runtime.clock.now() - replicator.oldestDirtyMs()),
       windowsStoredBefore: () => (aggregator.actor === null ? 0 : windows.storedBefore(aggregator.actor)),
       onCommit: keepWindow,
       onRecovered: keepWindow,

@@ -10,7 +10,7 @@
 import type { ActorId } from '../../crdt/actor.ts';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Cancel } from '../../regions/runtime.ts';
-import { HotStoreFenced, HotStoreUnavailable, type Commit } from '../hot-store/hot-store.ts';
+import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreUnavailable, type Commit } from '../hot-store/hot-store.ts';
 import type { Policy } from '../moderation/policy.ts';
 import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
@@ -44,11 +44,17 @@ const DEFAULTS: AggregatorOptions = {
 };
 
 const RETRY_AFTER_MS = 500;
+const FORGET_INTERVAL_MS = 10_000;
 
 export interface AggregatorParts extends WriterParts {
   readonly policy: () => Policy;
   /** A reason to refuse batches that lies outside: windows or rows cannot be got rid of fast enough. */
   readonly admission: () => 'overloaded' | null;
+  /**
+   * Whatever was handed on before this time is safely where it belongs: rows in the own log, windows in
+   * their queue. The hot store keeps what came later, however long that takes.
+   */
+  readonly derivedBefore: () => number;
   /** Called with each durable commit, before its replies. Must not throw. */
   readonly onCommit: (commit: Commit) => void;
   /** This aggregator is done for: another process has become the writer, or an invariant broke. */
@@ -88,6 +94,9 @@ class Aggregator implements Ingest {
   #lastAt = 0;
   #inFlightSince: number | null = null;
   #cancelTick: Cancel | null = null;
+  #cancelForget: Cancel = () => {};
+  /** The longest that a commit took from its time until it was handed on. */
+  #longestFlightMs = 0;
   #flushing: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
 
@@ -141,6 +150,7 @@ class Aggregator implements Ingest {
     await this.#writer.begin();
     if (this.#giveUp.signal.aborted) throw new HotStoreUnavailable('stopped while starting');
     this.#phase = 'running';
+    this.#cancelForget = this.#parts.runtime.timers.every(FORGET_INTERVAL_MS, () => void this.#forget());
   }
 
   submit(batch: Batch, done: (reply: IngestReply) => void): void {
@@ -162,6 +172,7 @@ class Aggregator implements Ingest {
     if (this.#phase !== 'running') this.#giveUp.abort();
     this.#phase = 'stopping';
     this.#cancelTick?.();
+    this.#cancelForget();
     const cancel = this.#parts.runtime.timers.after(this.#options.stopMsMax, () => this.#giveUp.abort());
     while (this.#flushing !== null || this.#inbox.size > 0) await this.#flush();
     cancel();
@@ -216,10 +227,22 @@ class Aggregator implements Ingest {
     if (changes !== null) {
       this.#inFlightSince = at;
       for (const commit of await this.#writer.makeDurable(changes, at)) this.#parts.onCommit(commit);
+      this.#longestFlightMs = Math.max(this.#longestFlightMs, this.#parts.runtime.clock.now() - at);
       this.#inFlightSince = null;
       this.#parts.observeCommitMs?.(this.#parts.runtime.clock.now() - startedAt);
     }
     for (const [index, one] of waiting.entries()) this.#reply(one, replies[index]!);
+  }
+
+  /** A commit is kept as long as resends may need it, and until all that derives from it is safe [AGG-14]. */
+  async #forget(): Promise<void> {
+    const { clock } = this.#parts.runtime;
+    const answersResendsFrom = clock.now() - COMMIT_RETENTION_MS;
+    try {
+      await this.#parts.hotStore.forget(Math.min(answersResendsFrom, this.#parts.derivedBefore() - this.#longestFlightMs));
+    } catch (error) {
+      this.#parts.log.debug({ error, actor: this.actor }, 'The hot store forgets later.');
+    }
   }
 
   /** Nothing more can be made durable: whoever waits is told that nothing is known of their batch. */

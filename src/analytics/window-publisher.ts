@@ -95,6 +95,14 @@ export class WindowPublisher {
     );
   }
 
+  /** Every window, of whatever actor, that starts before this time is in the queue. */
+  queuedBefore(): number {
+    let before = this.#options.runtime.clock.now();
+    for (const oldest of this.#oldestPending.values()) before = Math.min(before, oldest);
+    for (const actor of this.#windows.actors()) before = Math.min(before, this.#windows.oldestOpen(actor));
+    return before;
+  }
+
   /** Publishes what is left, open windows too. Whatever it cannot publish, recovery will find again. */
   async stop(): Promise<void> {
     this.#cancelTick();

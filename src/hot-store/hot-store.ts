@@ -3,8 +3,7 @@
  *
  * A commit carries absolute values, so replaying any superset of what is needed, in any order, and
  * joining it by maximum gives the state back: there is no checkpoint protocol. A store keeps commits
- * for at least `COMMIT_RETENTION_MS`, longer than a batch may be resent. One writer at a time: a new
- * writer fences the one before it.
+ * until it is told to forget them. One writer at a time: a new writer fences the one before it.
  *
  * Adapters: `memory-store.ts`, `jetstream-store.ts`. Contract: `test/contracts/hot-store-contract.ts`.
  */
@@ -12,7 +11,7 @@
 import type { ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 
-/** Clients resend a batch for at most 5 minutes; commits outlive that twofold. */
+/** How long a commit answers resends. Clients resend a batch for at most 5 minutes; commits outlive that twofold. */
 export const COMMIT_RETENTION_MS = 10 * 60_000;
 
 export interface CommitEntry {
@@ -92,6 +91,12 @@ export interface HotStore {
    * @throws HotStoreUnavailable, HotStoreFenced, HotStoreLost
    */
   commit(commit: Commit): Promise<void>;
+
+  /**
+   * Lets go of commits that were made before a time, in milliseconds since the epoch, when it is
+   * convenient: nothing needs them any more. Best effort; may be called at any time.
+   */
+  forget(beforeMs: number): Promise<void>;
 
   close(): Promise<void>;
 }

@@ -3,7 +3,8 @@
  *
  * Every write names the last sequence it expects, so a writer that has begun makes all earlier ones fail
  * [HOT-3]; every commit carries a message id, so a retry is stored once [HOT-4]. A journal that is full
- * refuses instead of forgetting [HOT-7]. A journal that was deleted, created anew or rolled back under a
+ * refuses instead of forgetting [HOT-7]; what is forgotten is purged up to a sequence, never by age, so
+ * that a commit outlives any outage of what derives from it [HOT-8]. A journal that was deleted, created anew or rolled back under a
  * living writer is told from another writer by its creation time and length [HOT-6]. A record that cannot
  * be read is logged and counted and does not hold up the others [HOT-5].
  */
@@ -13,7 +14,7 @@ import { NatsUnavailable, NatsWrongSequence, connectNats, type NatsConnection, t
 import type { Log } from '../../regions/runtime.ts';
 import type { NatsAddress } from '../../regions/topology.ts';
 import { MalformedCommit, decodeRecord, encodeCommit, encodeOpening, type JournalRecord } from './commit-codec.ts';
-import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from './hot-store.ts';
+import { HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from './hot-store.ts';
 
 export interface JetStreamStoreOptions {
   readonly region: string;
@@ -22,16 +23,23 @@ export interface JetStreamStoreOptions {
   readonly log: Log;
   /** The journal's bound, which the server sets aside. A commit of n batches takes about 50 n bytes. */
   readonly bytesMax?: number;
-  /** For tests. */
-  readonly retentionMs?: number;
 }
 
-const BYTES_MAX = 256 * 1024 * 1024;
-const RETENTION_MARGIN_MS = 60_000;
+const BYTES_MAX = 1024 * 1024 * 1024;
+/** Where commits stand in the journal is remembered once in this time: forgetting is this exact. */
+const MILESTONE_MS = 1_000;
+/** Beyond these every other milestone is dropped. */
+const MILESTONES_MAX = 4_096;
 
 /** Where the journal ended when this writer last saw it, and in which life of the stream. */
 interface JournalEnd {
   readonly created: string;
+  readonly sequence: number;
+}
+
+/** The first commit of a stretch of time: all records below its sequence are of commits made before `at`. */
+interface Milestone {
+  readonly at: number;
   readonly sequence: number;
 }
 
@@ -48,29 +56,29 @@ class JetStreamStore implements HotStore {
   readonly #subject: string;
   #connection: NatsConnection | null = null;
   #end: JournalEnd | null = null;
+  #milestones: Milestone[] = [];
   #closed = false;
 
   constructor(options: JetStreamStoreOptions) {
     this.#options = options;
     this.#subject = `journal.${options.region}.${options.shard}`;
-    const retentionMs = options.retentionMs ?? COMMIT_RETENTION_MS + RETENTION_MARGIN_MS;
     this.#spec = {
       name: `JOURNAL_${options.region}_${options.shard}`,
       subjects: [this.#subject],
-      maxAgeMs: retentionMs,
       maxBytes: options.bytesMax ?? BYTES_MAX,
       retention: 'limits',
       discard: 'new',
-      // As long as a commit is kept, so that however late a retry is, it is recognised.
-      duplicateWindowMs: retentionMs,
     };
   }
 
   recover(visit: (commit: Commit) => void): Promise<void> {
     return this.#attempt(async (nats) => {
       const { created } = await nats.ensureStream(this.#spec);
-      const sequence = await this.#replay(nats, (record) => {
-        if (record.kind === 'commit') visit(record.commit);
+      this.#milestones = [];
+      const sequence = await this.#replay(nats, (record, at) => {
+        if (record.kind !== 'commit') return;
+        this.#passed(record.commit.at, at);
+        visit(record.commit);
       });
       this.#end = { created, sequence };
     });
@@ -99,10 +107,24 @@ class JetStreamStore implements HotStore {
           messageId: `${commit.actor}/${commit.sequence}`,
         });
         this.#end = { ...end, sequence };
+        this.#passed(commit.at, sequence);
       } catch (error) {
         await this.#judge(nats, commit, end, error);
       }
     });
+  }
+
+  async forget(beforeMs: number): Promise<void> {
+    const passed = this.#milestones.findLastIndex(({ at }) => at < beforeMs);
+    const milestone = this.#milestones[passed];
+    // A journal that has been lost since is no longer the one whose sequences these are.
+    if (milestone === undefined || passed === 0 || this.#end === null) return;
+    const { created } = this.#end;
+    await this.#attempt(async (nats) => {
+      if ((await nats.streamState(this.#spec.name))?.created !== created) return;
+      await nats.purge(this.#spec.name, milestone.sequence);
+    });
+    this.#milestones = this.#milestones.slice(passed);
   }
 
   async close(): Promise<void> {
@@ -126,6 +148,14 @@ class JetStreamStore implements HotStore {
     });
     if (!stored) throw new HotStoreFenced(`another process writes ${name}`);
     this.#end = { ...end, sequence: end.sequence + 1 };
+  }
+
+  /** Notes where in the journal a time lies. A life before may have had a faster clock, so times may repeat. */
+  #passed(at: number, sequence: number): void {
+    const last = this.#milestones.at(-1);
+    if (last !== undefined && at < last.at + MILESTONE_MS) return;
+    this.#milestones.push({ at, sequence });
+    if (this.#milestones.length > MILESTONES_MAX) this.#milestones = this.#milestones.filter((_, index) => index % 2 === 0);
   }
 
   #replay(nats: NatsConnection, visit: (record: JournalRecord, sequence: number) => void): Promise<number> {

@@ -6,54 +6,39 @@
  */
 
 import type { ActorId } from '../../crdt/actor.ts';
-import type { Clock } from '../../regions/runtime.ts';
 import { decodeRecord, encodeCommit } from './commit-codec.ts';
-import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from './hot-store.ts';
+import { HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from './hot-store.ts';
 
 /** What a disk would hold. Shared by the stores of one shard. */
 export class MemoryJournal {
-  readonly #clock: Clock;
-  readonly #commits: { readonly at: number; readonly bytes: Uint8Array }[] = [];
-  #first = 0;
+  #commits: { readonly at: number; readonly bytes: Uint8Array }[] = [];
   /** Counts every write, as a broker's sequence does. */
   lastSequence = 0;
   /** Counts how often it was wiped: which life of the journal this is. */
   life = 0;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
   /** Loses everything, as a deleted volume does. */
   wipe(): void {
-    this.#commits.length = 0;
-    this.#first = 0;
+    this.#commits = [];
     this.lastSequence = 0;
     this.life += 1;
   }
 
-  append(bytes: Uint8Array | null): number {
-    this.#expire();
-    if (bytes !== null) this.#commits.push({ at: this.#clock.now(), bytes });
+  append(commit: Commit | null): number {
+    if (commit !== null) this.#commits.push({ at: commit.at, bytes: encodeCommit(commit) });
     this.lastSequence += 1;
     return this.lastSequence;
   }
 
   *commits(): Generator<Commit> {
-    this.#expire();
-    for (let index = this.#first; index < this.#commits.length; index++) {
-      const record = decodeRecord(this.#commits[index]!.bytes);
+    for (const { bytes } of this.#commits) {
+      const record = decodeRecord(bytes);
       if (record.kind === 'commit') yield record.commit;
     }
   }
 
-  #expire(): void {
-    const keptFrom = this.#clock.now() - COMMIT_RETENTION_MS;
-    while (this.#first < this.#commits.length && this.#commits[this.#first]!.at < keptFrom) this.#first += 1;
-    // Removed in bulk, because removing from the front moves all the rest.
-    if (this.#first <= 1024 || this.#first * 2 < this.#commits.length) return;
-    this.#commits.splice(0, this.#first);
-    this.#first = 0;
+  forget(beforeMs: number): void {
+    this.#commits = this.#commits.filter(({ at }) => at >= beforeMs);
   }
 }
 
@@ -88,8 +73,12 @@ export function createMemoryStore(journal: MemoryJournal): HotStore {
       if (life !== journal.life) throw new HotStoreLost('the journal was wiped');
       if (last === `${commit.actor}/${commit.sequence}`) return;
       if (sequence !== journal.lastSequence) throw new HotStoreFenced('another writer has begun');
-      end = { life, sequence: journal.append(encodeCommit(commit)) };
+      end = { life, sequence: journal.append(commit) };
       last = `${commit.actor}/${commit.sequence}`;
+    },
+
+    async forget(beforeMs) {
+      if (end?.life === journal.life) journal.forget(beforeMs);
     },
 
     async close() {

@@ -88,6 +88,7 @@ describe.skipIf(!natsAvailable)('aggregator on a real nats-server', () => {
         log: quiet,
         admission: () => null,
         windowsStoredBefore: () => 0,
+        derivedBefore: () => 0,
         onCommit: () => {},
         onFenced: () => {
           life.fenced = true;

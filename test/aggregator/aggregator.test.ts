@@ -5,7 +5,7 @@ import { Ledger } from '../../crdt/ledger.ts';
 import type { Log } from '../../regions/runtime.ts';
 import { createAggregator, type Aggregator, type AggregatorOptions } from '../../src/aggregator/aggregator.ts';
 import type { Batch, IngestReply } from '../../src/aggregator/ingest.ts';
-import type { Commit } from '../../src/hot-store/hot-store.ts';
+import { COMMIT_RETENTION_MS, type Commit } from '../../src/hot-store/hot-store.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
 import { MemoryJournal, createMemoryStore } from '../../src/hot-store/memory-store.ts';
 import { DEFAULT_POLICY } from '../../src/moderation/policy.ts';
@@ -27,6 +27,8 @@ class Life {
   readonly recovered: Commit[] = [];
   fenced = 0;
   overloaded = false;
+  /** What the rows and windows derived from commits have safely reached. */
+  derivedBefore = Infinity;
 
   constructor(runtime: SimulatedRuntime, journal: MemoryJournal, options: Partial<AggregatorOptions> = {}) {
     this.store = new FaultyStore(createMemoryStore(journal));
@@ -40,6 +42,7 @@ class Life {
       log: quiet,
       admission: () => (this.overloaded ? 'overloaded' : null),
       windowsStoredBefore: () => 0,
+      derivedBefore: () => this.derivedBefore,
       onCommit: (commit) => {
         this.commits.push(commit);
         this.events.push(`commit ${commit.sequence} total ${this.total()}`);
@@ -74,7 +77,7 @@ describe('aggregator', () => {
 
   beforeEach(() => {
     runtime = createSimulatedRuntime(7);
-    journal = new MemoryJournal(runtime.clock);
+    journal = new MemoryJournal();
   });
 
   const begin = async (options?: Partial<AggregatorOptions>): Promise<Life> => {
@@ -112,7 +115,8 @@ describe('aggregator', () => {
     expect(life.commits).toHaveLength(1);
     expect(life.commits[0]).toMatchObject({ sequence: 1, at: at + 20, actor: life.aggregator.actor });
     expect(life.commits[0]!.sessions).toEqual([{ stream: DERBY, session: 's', highest: 2, low: 3, high: 0, clamped: [] }]);
-    expect(runtime.pendingTimers).toBe(0);
+    // Nothing ticks while nothing waits; only what is old is forgotten now and then.
+    expect(runtime.pendingTimers).toBe(1);
   });
 
   it('[AGG-2] answers a duplicate of a batch in flight with its commit, and one of a durable batch without', async () => {
@@ -272,6 +276,24 @@ describe('aggregator', () => {
     expect(life.total()).toBe(600);
   });
 
+  it('[AGG-14] keeps a commit until resends cannot come and all that derives from it is safe', async () => {
+    const life = await begin();
+    const kept = (): number => [...journal.commits()].length;
+    const committedAt = runtime.clock.now();
+    life.derivedBefore = committedAt;
+    life.submit(1);
+    await runtime.runFor(COMMIT_RETENTION_MS + 60_000);
+    expect(kept()).toBe(1);
+    life.derivedBefore = Infinity;
+    life.submit(2);
+    await runtime.runFor(60_000);
+    expect([...journal.commits()].map(({ sequence }) => sequence)).toEqual([2]);
+    await runtime.runFor(COMMIT_RETENTION_MS - 60_000);
+    expect(kept()).toBe(1);
+    await runtime.runFor(20_000);
+    expect(kept()).toBe(0);
+  });
+
   it('[AGG-13] flushes what it took in when stopped, and refuses what comes later', async () => {
     const life = await begin();
     for (let viewer = 0; viewer < 10; viewer++) life.submit(1, { session: `s${viewer}` });
@@ -279,8 +301,8 @@ describe('aggregator', () => {
     life.submit(2);
     await runtime.settle(stopped);
     expect(life.replies).toEqual([refused('unavailable'), ...Array.from({ length: 10 }, () => counted(2))]);
-    expect(await recoveredTotal()).toBe(20);
     expect(runtime.pendingTimers).toBe(0);
+    expect(await recoveredTotal()).toBe(20);
   });
 
   it('[AGG-13] stops within its time when the store is gone, and then acknowledges nothing', async () => {

@@ -41,6 +41,10 @@ export class FaultyStore implements HotStore {
     await this.#gate;
   }
 
+  forget(beforeMs: number): Promise<void> {
+    return this.#store.forget(beforeMs);
+  }
+
   close(): Promise<void> {
     return this.#store.close();
   }

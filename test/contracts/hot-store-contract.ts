@@ -46,6 +46,34 @@ export function hotStoreContract(adapter: string, start: () => Promise<HotStoreH
       expect(await recovered(harness.open())).toEqual([]);
     });
 
+    it('[HOT-8] keeps everything until told to forget it, and then what was made later', async () => {
+      const store = await writer();
+      const seconds = [0, 1, 2, 3, 4].map((second) => ({ ...sampleCommit(ALICE, second + 1), at: 1_000_000 + second * 2_000 }));
+      for (const commit of seconds) await store.commit(commit);
+      await store.forget(1_000_000);
+      expect(await recovered(harness.open())).toEqual(seconds);
+      await store.forget(1_005_000);
+      // Forgetting is best effort: the newest of what may go can stay.
+      const kept = await recovered(harness.open());
+      expect(kept.length).toBeLessThan(seconds.length);
+      expect(kept.slice(-2)).toEqual(seconds.slice(-2));
+      await store.commit({ ...sampleCommit(ALICE, 6), at: 1_010_000 });
+      expect((await recovered(harness.open())).at(-1)?.sequence).toBe(6);
+    });
+
+    it('[HOT-8] forgets on as the next writer, and nothing of a journal that is another', async () => {
+      const first = await writer();
+      for (const sequence of [1, 2, 3]) await first.commit({ ...sampleCommit(ALICE, sequence), at: 1_000_000 + sequence * 2_000 });
+      const second = await writer(BOB);
+      await second.forget(1_005_000);
+      expect((await recovered(harness.open())).length).toBeLessThan(3);
+      await harness.wipe();
+      const third = await writer(ALICE);
+      await third.commit({ ...sampleCommit(ALICE, 1), at: 900_000 });
+      await second.forget(2_000_000);
+      expect(await recovered(harness.open())).toHaveLength(1);
+    });
+
     it('[HOT-2] does not begin when something was written since recovery, and does after another', async () => {
       const store = harness.open();
       await store.recover(() => {});

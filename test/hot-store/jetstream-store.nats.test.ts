@@ -90,13 +90,6 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
     expect(await recovered(open({ bytesMax: 4096 }))).toHaveLength(stored);
   });
 
-  it('[HOT-8] forgets a commit after the retention time', async () => {
-    const store = await writer(ALICE, { retentionMs: 1000 });
-    await store.commit(sampleCommit(ALICE, 1));
-    expect(await recovered(store)).toHaveLength(1);
-    await expect.poll(() => recovered(store), { timeout: 10_000, interval: 200 }).toEqual([]);
-  });
-
   it('[HOT-4] finds a commit stored whose acknowledgement was lost, also when its id is forgotten', async () => {
     const store = await writer();
     // The first try, as the server has it.

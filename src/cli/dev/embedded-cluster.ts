@@ -39,7 +39,7 @@ export async function startEmbeddedCluster(plan: ClusterPlan, runtime: Runtime, 
       const parts = {
         logWriter: network.writer(region.id),
         logReaders: new Map(ids.filter((id) => id !== region.id).map((id) => [id, network.reader(id, region.id)])),
-        hotStore: () => createMemoryStore(new MemoryJournal(runtime.clock)),
+        hotStore: () => createMemoryStore(new MemoryJournal()),
         windowQueue: createMemoryWindowQueue(),
         windowStore: createPostgresStore({ url: plan.databaseUrl, log }),
       };
