@@ -63,7 +63,7 @@ export interface Region {
   stop(): Promise<void>;
 }
 
-/** Rows that the own log still lacks may be this old before taps are refused: the journal must outlive them. */
+/** Rows that the own log still lacks may be this old before taps are refused: the hot store must keep what it lacks. */
 const UNPUBLISHED_ROWS_MS_MAX = COMMIT_RETENTION_MS / 2;
 /** Older than this, peers fall behind, and a load balancer should prefer another region. */
 const LOG_LATE_MS = 10_000;

@@ -20,7 +20,7 @@ const TICK_MS = 250;
 const RECORDS_PER_PUBLISH_MAX = 5000;
 const RETRY = { minMs: 100, maxMs: 10_000 };
 const UNPUBLISHED_RECORDS_MAX = 200_000;
-/** Half of what the hot store keeps: the other half is time to repair the queue before a crash could lose windows. */
+/** The hot store keeps what the queue has not taken, and it is bounded too. */
 const UNPUBLISHED_AGE_MS_MAX = COMMIT_RETENTION_MS / 2;
 const STOP_ATTEMPTS_MAX = 4;
 

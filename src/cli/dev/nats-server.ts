@@ -98,7 +98,7 @@ ping_max: 2
 jetstream {
   store_dir: ${text(path.join(options.storeDir, 'jetstream'))}
   max_mem: 64MB
-  max_file: 8GB
+  max_file: 64GB
 ${knowsSyncInterval(version) ? '  sync_interval: "1s"\n' : ''}}
 authorization { users: [
   { user: "region", password: ${text(options.passwords.region)} }
