@@ -72,7 +72,7 @@ describe.skipIf(!postgresAvailable)('migrations', () => {
     await expect(migrate(url, folderWith({ 'later.sql': '' }))).rejects.toThrow(MigrationDrift);
   });
 
-  it('[CLI-M1] ovation migrate answers with lines or JSON, and an exit code', async () => {
+  it('[CLI-12] ovation migrate answers with lines or JSON, and an exit code', async () => {
     const url = await database();
     const lines: string[] = [];
     const command = (databaseUrl: string | null, json: boolean) => migrateCommand({ databaseUrl, json, write: (line) => lines.push(line) });

@@ -41,7 +41,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
   const agreement = (): Promise<string> => page.locator('#agreement').innerText();
   const region = (id: string): StubRegion => service.regions.find((candidate) => candidate.id === id)!;
 
-  it('[CLI-4] a tap in one region moves all three, and its latency is shown', async () => {
+  it('[PAGE-4] a tap in one region moves all three, and its latency is shown', async () => {
     await emoji('us', 'heart').click();
     for (const id of ['us', 'eu', 'ap']) await expect.poll(() => total(id), WAIT).toBe('1');
     await expect.poll(() => player('us').locator('.latency').innerText(), WAIT).toMatch(/tap → frame \d+ ms/);
@@ -51,7 +51,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('[CLI-1] taps by keyboard, and batches quick taps', async () => {
+  it('[PAGE-1] taps by keyboard, and batches quick taps', async () => {
     await emoji('eu', 'fire').focus();
     for (let tap = 0; tap < 20; tap++) await page.keyboard.press(tap % 2 === 0 ? 'Enter' : ' ');
     await expect.poll(() => total('eu'), WAIT).toBe('20');
@@ -62,7 +62,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     }
   });
 
-  it('[CLI-5] a link is cut and healed by its button, and the page says who disagrees', async () => {
+  it('[PAGE-5] a link is cut and healed by its button, and the page says who disagrees', async () => {
     const link = page.getByRole('button', { name: /link between us and eu/ });
     await link.click();
     await expect.poll(() => link.innerText(), WAIT).toContain('cut');
@@ -79,7 +79,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     expect(await link.getAttribute('aria-pressed')).toBe('false');
   });
 
-  it('[CLI-2] comes back after a loss and resends what was not answered, unchanged', async () => {
+  it('[PAGE-2] comes back after a loss and resends what was not answered, unchanged', async () => {
     const us = region('us');
     us.acknowledges = false;
     await emoji('us', 'heart').click();
@@ -95,7 +95,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     expect(us.received).toHaveLength(2);
   });
 
-  it('[CLI-2] does not come back after a permanent refusal, and the others go on', async () => {
+  it('[PAGE-2] does not come back after a permanent refusal, and the others go on', async () => {
     await expect.poll(() => player('ap').locator('.chip').allInnerTexts(), WAIT).toEqual(['us: in step', 'eu: in step']);
     region('ap').dropViewers(4401);
     await expect.poll(() => player('ap').getAttribute('data-state'), WAIT).toBe('refused');
@@ -105,7 +105,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     expect(await player('ap').getAttribute('data-state')).toBe('refused');
   });
 
-  it('[CLI-6] emoji fly, but not for viewers who asked for reduced motion', async () => {
+  it('[PAGE-6] emoji fly, but not for viewers who asked for reduced motion', async () => {
     const painted = (): Promise<boolean> =>
       page.evaluate<boolean>(`(() => {
         const canvas = document.querySelector('canvas');
@@ -127,7 +127,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     await expect.poll(painted, WAIT).toBe(false);
   });
 
-  it('[CLI-6] fits a phone without scrolling sideways, with buttons large enough for thumbs', async () => {
+  it('[PAGE-7] fits a phone without scrolling sideways, with buttons large enough for thumbs', async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(390);
     for (const button of await page.getByRole('button').all()) {

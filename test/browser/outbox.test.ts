@@ -3,7 +3,7 @@ import { RESEND_MS_MAX } from '../../src/protocol/messages.ts';
 import { IN_FLIGHT_MAX, Outbox, RESEND_MS } from '../../src/web/live/outbox.ts';
 
 describe('outbox of the live page', () => {
-  it('[CLI-1] numbers batches from 1 and puts the taps since the last one into each', () => {
+  it('[PAGE-1] numbers batches from 1 and puts the taps since the last one into each', () => {
     const outbox = new Outbox();
     expect(outbox.nextBatch(0, 0)).toBeNull();
     for (const emoji of ['heart', 'fire', 'heart']) outbox.tap(emoji, 10);
@@ -17,7 +17,7 @@ describe('outbox of the live page', () => {
     expect(outbox.nextBatch(40, 1_800)).toMatchObject({ seq: 2, reactions: [{ emoji_id: 'wow', count: 1 }] });
   });
 
-  it('[CLI-2] keeps a batch unchanged until it is answered', () => {
+  it('[PAGE-2] keeps a batch unchanged until it is answered', () => {
     const outbox = new Outbox();
     outbox.tap('heart', 5);
     const first = outbox.nextBatch(10, 1_700);
@@ -33,7 +33,7 @@ describe('outbox of the live page', () => {
     expect(outbox.unackedFrom).toBe(3);
   });
 
-  it('[CLI-3] has at most 32 batches without an answer, and loses no tap while it waits', () => {
+  it('[PAGE-3] has at most 32 batches without an answer, and loses no tap while it waits', () => {
     const outbox = new Outbox();
     for (let index = 0; index < IN_FLIGHT_MAX; index++) {
       outbox.tap('heart', index);
@@ -46,14 +46,14 @@ describe('outbox of the live page', () => {
     expect(outbox.nextBatch(70, 70)).toMatchObject({ seq: 33, reactions: [{ emoji_id: 'heart', count: 2 }] });
   });
 
-  it('[CLI-3] refuses a tap beyond what one batch may carry', () => {
+  it('[PAGE-3] refuses a tap beyond what one batch may carry', () => {
     const outbox = new Outbox();
     for (let index = 0; index < 10_000; index++) expect(outbox.tap('heart', 0)).toBe(true);
     expect(outbox.tap('heart', 0)).toBe(false);
     expect(outbox.nextBatch(1, 1)).toMatchObject({ reactions: [{ count: 10_000 }] });
   });
 
-  it('[CLI-2] never sends a batch again when the region may have forgotten it', () => {
+  it('[PAGE-2] never sends a batch again when the region may have forgotten it', () => {
     expect(RESEND_MS).toBe(RESEND_MS_MAX);
     const outbox = new Outbox();
     outbox.tap('heart', 0);

@@ -23,7 +23,7 @@ test('[CLI-24] the configuration uses only words that the version knows', () => 
 });
 
 describe.skipIf(!natsAvailable)('nats-server process', () => {
-  test('[CLI-24] it comes back on its port after a kill, and says so when the port is taken', async () => {
+  test('[CLI-26] it comes back on its port after a kill, and says so when the port is taken', async () => {
     const server = await startNatsServer({ region: 'us', storeDir: folder });
     const { port, pid } = server;
     await server.kill();

@@ -321,7 +321,7 @@ export function logContract(adapter: string, createWorld: () => Promise<LogWorld
       await expect.poll(() => texts(again.messages)).toEqual(['b=2']);
     });
 
-    test('[LOG-12] a malformed key is refused and nothing is appended', async () => {
+    test('[LOG-15] a malformed key is refused and nothing is appended', async () => {
       const writer = await openWriter();
       for (const key of ['', '.', 'a.', '.a', 'a..b', 'a.*', 'a.>', 'a b', 'ä', 'a\r\nPUB', 'a'.repeat(257)]) {
         await expect(writer.append([message('fine', '1'), message(key, '1')])).rejects.toThrow(MalformedKey);

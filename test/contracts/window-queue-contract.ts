@@ -26,7 +26,7 @@ export function windowQueueContract(name: string, make: () => Promise<QueueUnder
       return made;
     }
 
-    it('[WIN-6] hands out what was published, once stored no more', async () => {
+    it('[WIN-7] hands out what was published, once stored no more', async () => {
       const { queue } = await open();
       const records = recordsOf(20, 50);
       await queue.publish(records.slice(0, 400));

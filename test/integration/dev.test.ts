@@ -120,7 +120,7 @@ async function expectGone(pids: readonly number[]): Promise<void> {
 }
 
 describe.skipIf(!natsAvailable)('on real nats-servers', () => {
-  test('[CLI-9] through a cut link, kill -9 of a region and of a nats-server, and of everything, the books balance', { timeout: 180_000 }, async () => {
+  test('[E2E-8] through a cut link, kill -9 of a region and of a nats-server, and of everything, the books balance', { timeout: 180_000 }, async () => {
     const data = path.join(folder, 'data');
     const started = await startDev('--data', data, '--shards', '4');
     expect(started.regions.map(({ id, state, parts }) => [id, state, parts['log']?.split(' ')[0]])).toEqual([

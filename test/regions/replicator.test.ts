@@ -164,7 +164,7 @@ describe('what a region publishes', () => {
     world.processes.delete('eu');
   });
 
-  test('[REP-9] is nothing after a restart, when the own log holds all that was counted', async () => {
+  test('[REP-17] is nothing after a restart, when the own log holds all that was counted', async () => {
     world = await World.of(19);
     await world.crowd(20);
     await world.converge();
@@ -175,7 +175,7 @@ describe('what a region publishes', () => {
     await world.converge();
   });
 
-  test('[REP-9] nothing is published before the own log was read back', async () => {
+  test('[REP-17] nothing is published before the own log was read back', async () => {
     world = new World(18);
     world.network.log('us').setAvailable(false);
     const us = world.create('us');
