@@ -4,7 +4,7 @@
  * Commits carry absolute window counts, so a window is the maximum of what its commits say: joining
  * any superset of the commits, in any order, any number of times, gives the same records (WIN-1).
  * Windows that a commit's mark declares to be in the queue already are skipped (WIN-3), so recovery
- * may join the last ten minutes again. How long windows stay open is the publisher's decision.
+ * may join all commits kept again. How long windows stay open is the publisher's decision.
  */
 
 import type { ActorId } from '../../crdt/actor.ts';
