@@ -199,7 +199,7 @@ export async function startRegion(
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
   metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'inFlight', 'postsInFlight']);
   for (const [shard, aggregator] of shards.entries()) {
-    const gauges = ['inbox', 'sessions', 'buckets', 'streams', 'recoveredCommits'];
+    const gauges = ['inbox', 'sessions', 'buckets', 'streams', 'sequence', 'recoveredCommits'];
     metrics.registerStats('aggregator', () => aggregator.stats, gauges, { shard: String(shard) });
   }
 

@@ -82,12 +82,12 @@ class Aggregator implements Ingest {
   readonly #acknowledged = new Map<StreamId, number>();
   readonly #giveUp = new AbortController();
   readonly #count = {
-    batchesTotal: 0,
-    tapsAcceptedTotal: 0,
-    tapsClampedTotal: 0,
-    duplicatesTotal: 0,
-    refusedTotal: 0,
-    overloadedTotal: 0,
+    batches: 0,
+    tapsAccepted: 0,
+    tapsClamped: 0,
+    duplicates: 0,
+    refused: 0,
+    overloaded: 0,
   };
   readonly #writer: ShardWriter;
   #phase: Phase = 'new';
@@ -128,7 +128,7 @@ class Aggregator implements Ingest {
     return this.#acknowledged.get(stream) ?? 0;
   }
 
-  /** Numbers for observability: what ends in `Total` only grows. */
+  /** Numbers for observability: counters, but for `inbox`, `sessions`, `buckets`, `streams`, `sequence` and `recoveredCommits`. */
   get stats(): AggregatorStats {
     return {
       ...this.#count,
@@ -154,7 +154,7 @@ class Aggregator implements Ingest {
   }
 
   submit(batch: Batch, done: (reply: IngestReply) => void): void {
-    this.#count.batchesTotal += 1;
+    this.#count.batches += 1;
     if (this.#phase !== 'running') return this.#reply({ batch, done }, this.#refusal('unavailable'));
     if (this.#parts.admission() !== null || !this.#inbox.put({ batch, done })) {
       return this.#reply({ batch, done }, this.#refusal('overloaded'));
@@ -264,14 +264,14 @@ class Aggregator implements Ingest {
   }
 
   #reply({ batch, done }: Waiting, reply: IngestReply): void {
-    if (reply.kind === 'counted' && reply.duplicate) this.#count.duplicatesTotal += 1;
+    if (reply.kind === 'counted' && reply.duplicate) this.#count.duplicates += 1;
     else if (reply.kind === 'counted') {
-      this.#count.tapsAcceptedTotal += reply.accepted;
-      this.#count.tapsClampedTotal += reply.clamped;
+      this.#count.tapsAccepted += reply.accepted;
+      this.#count.tapsClamped += reply.clamped;
       this.#acknowledged.set(batch.stream, this.acknowledged(batch.stream) + reply.accepted);
     } else {
-      this.#count.refusedTotal += 1;
-      if (reply.reason === 'overloaded') this.#count.overloadedTotal += 1;
+      this.#count.refused += 1;
+      if (reply.reason === 'overloaded') this.#count.overloaded += 1;
     }
     try {
       done(reply);

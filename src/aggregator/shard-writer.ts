@@ -34,7 +34,7 @@ export class ShardWriter {
   readonly #state: ShardState;
   readonly #commitBytesMax: number;
   readonly #giveUp: AbortSignal;
-  readonly #count = { commitsTotal: 0, commitRetriesTotal: 0, journalsLostTotal: 0, recoveredCommits: 0 };
+  readonly #count = { commits: 0, commitRetries: 0, journalsLost: 0, recoveredCommits: 0 };
   #actor: ActorId | null = null;
   /** Of the last commit tried. A commit that was replaced leaves a gap. */
   #triedSequence = 0;
@@ -100,14 +100,14 @@ export class ShardWriter {
     }
     for (const commit of commits) this.#join(commit);
     this.#sequence = this.#triedSequence;
-    this.#count.commitsTotal += commits.length;
+    this.#count.commits += commits.length;
     return commits;
   }
 
   /** The changes that could not be committed are part of the state, so they come with it. */
   async #commitWholeState(at: number): Promise<readonly Commit[]> {
     for (let failures = 0; ; failures++) {
-      this.#count.journalsLostTotal += 1;
+      this.#count.journalsLost += 1;
       const sessions = this.#state.sessions.size;
       this.#parts.log.error({ actor: this.#actor, sessions }, 'The hot store has lost its journal; committing the whole state anew.');
       try {
@@ -148,7 +148,7 @@ export class ShardWriter {
         return await write();
       } catch (error) {
         if (error instanceof HotStoreFenced || error instanceof HotStoreLost || this.#giveUp.aborted) throw error;
-        this.#count.commitRetriesTotal += 1;
+        this.#count.commitRetries += 1;
         this.#parts.log.warn({ error, actor: this.#actor, failures }, 'The hot store did not take a commit; trying again.');
         await this.#backOff(failures);
       }

@@ -50,7 +50,7 @@ export function createJetstreamStore(options: JetStreamStoreOptions): JetStreamS
 export type { JetStreamStore };
 
 class JetStreamStore implements HotStore {
-  readonly stats = { malformedTotal: 0, connectionsTotal: 0 };
+  readonly stats = { malformed: 0, connections: 0 };
   readonly #options: JetStreamStoreOptions;
   readonly #spec: StreamSpec;
   readonly #subject: string;
@@ -165,7 +165,7 @@ class JetStreamStore implements HotStore {
         record = decodeRecord(payload);
       } catch (error) {
         if (!(error instanceof MalformedCommit)) throw error;
-        this.stats.malformedTotal += 1;
+        this.stats.malformed += 1;
         this.#options.log.error({ error, journal: this.#spec.name, sequence }, 'A journal record cannot be read: its commit is lost to this recovery.');
         return;
       }
@@ -198,7 +198,7 @@ class JetStreamStore implements HotStore {
       await connection.close();
       throw new HotStoreUnavailable('the store was closed');
     }
-    this.stats.connectionsTotal += 1;
+    this.stats.connections += 1;
     this.#connection = connection;
     void connection.closed.then(() => {
       if (this.#connection === connection) this.#connection = null;

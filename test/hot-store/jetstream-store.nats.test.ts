@@ -62,7 +62,7 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
     expect(await reader.begin(BOB)).toBe(true);
     await reader.commit(sampleCommit(BOB, 1));
     expect(await recovered(reader)).toEqual([sampleCommit(ALICE, 1), sampleCommit(BOB, 1)]);
-    expect(reader.stats.malformedTotal).toBe(2);
+    expect(reader.stats.malformed).toBe(2);
     expect(errors).toHaveLength(2);
   });
 
