@@ -210,6 +210,18 @@ test('[CLI-11] embedded: the same commands work, what it lacks is said, and noth
   for (const name of folders) expect(existsSync(name)).toBe(false);
 });
 
+test('[CLI-11] a dev that cannot start says why, and leaves nothing behind', { timeout: 60_000 }, async () => {
+  port = await findFreeRange();
+  dev = new Running(['dev', '--port', String(port), '--database-url', 'postgres://127.0.0.1:9/none']);
+  const started = dev;
+  const seen = new Set<number>();
+  const watching = setInterval(() => descendants(started.child.pid!).forEach((pid) => seen.add(pid)), 20);
+  const ended = await dev.finished;
+  clearInterval(watching);
+  expect(ended).toMatchObject({ code: 3, stderr: expect.stringContaining('the database does not answer') });
+  await expectGone([...seen]);
+});
+
 test('[CLI-7] exit codes say what kind of no it is', async () => {
   const codes = await Promise.all(
     [

@@ -72,13 +72,10 @@ async function startAll(
   const database = plan.databaseUrl === null ? await startDatabase(folder, runtime, say) : useDatabase(plan.databaseUrl);
   stops.push(() => database.stop());
   goOn();
-  const [cluster] = await Promise.all([
-    startCluster(plan, folder, binary, database, runtime, say).then((started) => {
-      stops.push(() => started.stop());
-      return started;
-    }),
-    database.ready,
-  ]);
+  const starting = startCluster(plan, folder, binary, database, runtime, say);
+  // Also when the database fails while the regions are half way up.
+  stops.push(async () => (await starting.catch(() => null))?.stop());
+  const [cluster] = await Promise.all([starting, database.ready]);
   goOn();
   const status = (): DevStatus => ({ regions: cluster.regions(), links: cluster.links.status(), database: database.name });
   const server = await startDevServer(plan.port, status().regions.map(({ api }) => api), {
