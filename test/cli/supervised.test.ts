@@ -70,6 +70,8 @@ test('[CLI-9] one that is stopped stays stopped, also when it was about to be st
   const { runtime, process, supervised } = setUp();
   await supervised.start();
   supervised.kill();
+  await runtime.runFor(1);
+  expect(supervised.state).toBe('restarting');
   await runtime.settle(supervised.stop());
   await runtime.runFor(60_000);
   expect(process.starts).toBe(1);
