@@ -137,7 +137,7 @@ export class Crowd implements ViewerHost {
   #connectNext(): void {
     for (const viewer of this.#queue) {
       if (this.#connecting.size >= HANDSHAKES_MAX) return;
-      if (false) {
+      if (this.#connecting.size + this.#open.size >= this.#connectionsMax) {
         const [longestIdle] = this.#idle;
         if (longestIdle === undefined) return;
         longestIdle.hangUp();
