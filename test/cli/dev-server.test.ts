@@ -1,10 +1,23 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDevClient, type DevStatus } from '../../src/cli/dev/dev-api.ts';
+import { createDevClient, type CrowdStatus, type DevStatus } from '../../src/cli/dev/dev-api.ts';
 import { startDevServer, type DevServer } from '../../src/cli/dev/dev-server.ts';
 import { CommandFailure } from '../../src/cli/failure.ts';
 
-const STATUS: DevStatus = { regions: [], links: [], database: 'none' };
+const CROWD: CrowdStatus = {
+  mode: 'off',
+  stream: null,
+  taps_per_second: 0,
+  viewers: 0,
+  tapped: 0,
+  acknowledged: 0,
+  clamped: 0,
+  refused: 0,
+  replay: null,
+  problem: null,
+};
+const STATUS: DevStatus = { regions: [], links: [], database: 'none', crowd: CROWD };
+let watchedCount = 0;
 const commands: object[] = [];
 let server: DevServer;
 let url: string;
@@ -17,6 +30,8 @@ beforeAll(async () => {
       commands.push(command);
     },
     kill: (command) => void commands.push(command),
+    crowd: async (command) => void commands.push(command),
+    watched: () => (watchedCount += 1),
   });
   url = `http://127.0.0.1:${server.port}`;
 });
@@ -43,6 +58,26 @@ test('commands arrive as they were sent, and the status answers them', async () 
   await expect(dev.link({ from: 'xx', to: 'eu', action: 'cut' })).rejects.toMatchObject({ reason: 'usage', message: 'there is no xx' });
   await expect(dev.link({ from: 'us', to: 'eu', action: 'burn' as 'cut' })).rejects.toMatchObject({ reason: 'usage' });
   await expect(dev.link({ from: 'us', to: 'eu', action: 'delay', delay_ms: 1e9 })).rejects.toMatchObject({ reason: 'usage' });
+});
+
+test('a crowd is asked for by a rate or by a recording, and by nothing else', async () => {
+  const dev = createDevClient(url);
+  const csv = `t_ms,viewer,emoji,count\n${'0,ann,heart,1\n'.repeat(20_000)}`;
+  const asked = [{ taps_per_second: 1200, stream: 'derby' }, { replay: { csv, name: 'a.csv', speed: 10 } }, { replay: {} }];
+  for (const command of asked) expect(await dev.crowd(command)).toEqual(STATUS);
+  expect(commands.slice(-3)).toEqual(asked);
+  for (const wrong of [{}, { taps_per_second: -1 }, { taps_per_second: 1e6 }, { taps_per_second: 5, replay: {} }, { replay: { speed: 0 } }, { taps_per_second: 5, stream: 'a b' }]) {
+    await expect(dev.crowd(wrong as { taps_per_second: number })).rejects.toMatchObject({ reason: 'usage' });
+  }
+  expect(commands).toHaveLength(asked.length + 2);
+});
+
+test('only a status that is asked for by who watches counts as watching', async () => {
+  const before = watchedCount;
+  await get('/dev/status');
+  expect(watchedCount).toBe(before);
+  await get('/dev/status?watching');
+  expect(watchedCount).toBe(before + 1);
 });
 
 test('[CLI-7] a dev that does not run is a clear error', async () => {

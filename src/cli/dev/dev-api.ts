@@ -25,12 +25,29 @@ export interface LinkStatus {
   readonly delay_ms: number;
 }
 
+/** Of the crowd that the live page can start. Taps are those of the present crowd. */
+export interface CrowdStatus {
+  readonly mode: 'off' | 'random' | 'replay';
+  readonly stream: string | null;
+  /** As asked for; 0 for a recording. */
+  readonly taps_per_second: number;
+  readonly viewers: number;
+  readonly tapped: number;
+  readonly acknowledged: number;
+  readonly clamped: number;
+  readonly refused: number;
+  readonly replay: { readonly name: string; readonly speed: number; readonly at_ms: number; readonly length_ms: number } | null;
+  /** Why the last crowd ended early, or null. */
+  readonly problem: string | null;
+}
+
 export interface DevStatus {
   readonly regions: readonly RegionStatus[];
   /** One for each pair of regions; both directions behave alike. */
   readonly links: readonly LinkStatus[];
   /** What the windows are stored in. */
   readonly database: string;
+  readonly crowd: CrowdStatus;
 }
 
 export interface LinkCommand {
@@ -48,6 +65,18 @@ export interface KillCommand {
   readonly target: string;
 }
 
+export interface ReplayCommand {
+  /** `t_ms,viewer,emoji,count` with that header; a built-in recording when left out. */
+  readonly csv?: string;
+  readonly name?: string;
+  readonly speed?: number;
+}
+
+/** Taps a second over all regions, 0 to end any crowd; or a recording. The stream is `demo` unless said. */
+export type CrowdCommand =
+  | { readonly stream?: string; readonly taps_per_second: number }
+  | { readonly stream?: string; readonly replay: ReplayCommand };
+
 const ANSWER_MS_MAX = 10_000;
 
 export interface DevClient {
@@ -55,6 +84,7 @@ export interface DevClient {
   /** Answers the status afterwards. */
   link(command: LinkCommand): Promise<DevStatus>;
   kill(command: KillCommand): Promise<DevStatus>;
+  crowd(command: CrowdCommand): Promise<DevStatus>;
 }
 
 /** Its calls throw CommandFailure. */
@@ -63,6 +93,7 @@ export function createDevClient(url: string): DevClient {
     status: () => call(`${url}/dev/status`),
     link: (command) => call(`${url}/dev/links`, command),
     kill: (command) => call(`${url}/dev/kill`, command),
+    crowd: (command) => call(`${url}/dev/crowd`, command),
   };
 }
 

@@ -10,7 +10,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fastify, { type FastifyInstance } from 'fastify';
 import { CommandFailure } from '../failure.ts';
-import type { DevStatus, KillCommand, LinkCommand } from './dev-api.ts';
+import type { CrowdCommand, DevStatus, KillCommand, LinkCommand } from './dev-api.ts';
+import { TAPS_PER_SECOND_MAX } from './random-crowd.ts';
+import { CSV_LENGTH_MAX } from './recordings.ts';
 
 export interface DevControls {
   status(): DevStatus;
@@ -18,6 +20,10 @@ export interface DevControls {
   link(command: LinkCommand): void;
   /** @throws CommandFailure */
   kill(command: KillCommand): void;
+  /** @throws CommandFailure */
+  crowd(command: CrowdCommand): Promise<void>;
+  /** A page shows the status to somebody. */
+  watched(): void;
 }
 
 const PAGE_FOLDER = path.join(import.meta.dirname, '../../web/live');
@@ -51,6 +57,24 @@ const KILL_COMMAND = {
   additionalProperties: false,
   properties: { target: { type: 'string' } },
 };
+const CROWD_COMMAND = {
+  type: 'object',
+  additionalProperties: false,
+  oneOf: [{ required: ['taps_per_second'] }, { required: ['replay'] }],
+  properties: {
+    stream: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$' },
+    taps_per_second: { type: 'number', minimum: 0, maximum: TAPS_PER_SECOND_MAX },
+    replay: {
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        csv: { type: 'string', maxLength: CSV_LENGTH_MAX },
+        name: { type: 'string', maxLength: 100 },
+        speed: { type: 'number', minimum: 0.1, maximum: 1_000 },
+      },
+    },
+  },
+};
 
 export interface DevServer {
   readonly port: number;
@@ -74,13 +98,22 @@ export async function startDevServer(port: number, apis: readonly string[], cont
     const status = error instanceof CommandFailure ? 422 : (error.statusCode ?? 500);
     await reply.code(status).send({ message: error.message });
   });
-  server.get('/dev/status', async () => controls.status());
+  // `?watching` is the page's: while somebody looks on, the crowd stays.
+  server.get<{ Querystring: { watching?: string } }>('/dev/status', async ({ query }) => {
+    if (query.watching !== undefined) controls.watched();
+    return controls.status();
+  });
   server.post<{ Body: LinkCommand }>('/dev/links', { schema: { body: LINK_COMMAND } }, async ({ body }) => {
     controls.link(body);
     return controls.status();
   });
   server.post<{ Body: KillCommand }>('/dev/kill', { schema: { body: KILL_COMMAND } }, async ({ body }) => {
     controls.kill(body);
+    return controls.status();
+  });
+  const crowdOptions = { schema: { body: CROWD_COMMAND }, bodyLimit: CSV_LENGTH_MAX + 65_536 };
+  server.post<{ Body: CrowdCommand }>('/dev/crowd', crowdOptions, async ({ body }) => {
+    await controls.crowd(body);
     return controls.status();
   });
   servePage(server);

@@ -12,6 +12,7 @@ import { CommandFailure } from '../failure.ts';
 import type { Cluster, ClusterPlan } from './cluster.ts';
 import { startDatabase, useDatabase, type DevDatabase } from './database.ts';
 import type { DevStatus } from './dev-api.ts';
+import { DevCrowd } from './dev-crowd.ts';
 import { startDevServer } from './dev-server.ts';
 import { findNatsServer, type NatsBinary } from './nats-server.ts';
 import { assertFree, portsOf } from './ports.ts';
@@ -77,13 +78,22 @@ async function startAll(
   stops.push(async () => (await starting.catch(() => null))?.stop());
   const [cluster] = await Promise.all([starting, database.ready]);
   goOn();
-  const status = (): DevStatus => ({ regions: cluster.regions(), links: cluster.links.status(), database: database.name });
+  const crowd = new DevCrowd(() => cluster.regions().map(({ api }) => api), runtime);
+  stops.push(() => crowd.stop());
+  const status = (): DevStatus => ({
+    regions: cluster.regions(),
+    links: cluster.links.status(),
+    database: database.name,
+    crowd: crowd.status(),
+  });
   const server = await startDevServer(plan.port, status().regions.map(({ api }) => api), {
     status,
     link: (command) => cluster.links.change(command),
     kill: ({ target }) => {
       if (target !== 'database' || !database.kill()) cluster.kill(target);
     },
+    crowd: (command) => crowd.change(command),
+    watched: () => crowd.watched(),
   });
   stops.push(() => server.close());
   const url = `http://127.0.0.1:${server.port}`;
