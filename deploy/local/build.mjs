@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Compiles TypeScript into dist/ and copies the files that are read at run time, unless nothing
-// changed since the last build.
+// Compiles TypeScript into dist/, bundles what browsers load, and copies the files that are read at run
+// time, unless nothing changed since the last build.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -22,7 +22,7 @@ const files = SOURCES.flatMap((folder) =>
 ).sort();
 
 const hash = createHash('sha256');
-for (const file of [...files, 'tsconfig.json', 'package-lock.json']) hash.update(file).update(readFileSync(file));
+for (const file of [...files, 'tsconfig.json', 'package-lock.json', 'deploy/local/bundles.mjs']) hash.update(file).update(readFileSync(file));
 const wanted = hash.digest('hex');
 if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) process.exit(0);
 
@@ -37,6 +37,10 @@ for (const file of files.filter((name) => ASSET.test(name))) {
   mkdirSync(path.dirname(path.join(next, file)), { recursive: true });
   cpSync(file, path.join(next, file));
 }
+// Asked for here, because a fresh clone has esbuild only once its packages are installed.
+const { BUNDLES, bundle } = await import('./bundles.mjs');
+mkdirSync(path.join(next, 'client'));
+for (const { name, entry } of BUNDLES) writeFileSync(path.join(next, 'client', name), await bundle({ entry }));
 writeFileSync(path.join(next, '.built'), wanted);
 rmSync('dist', { recursive: true, force: true });
 renameSync(next, 'dist');

@@ -63,7 +63,7 @@ interface KnownId {
 }
 
 /** Ids seen lately, by a hash of their bytes: a palette is small, so nearly every lookup hits. */
-const knownIds: (KnownId | undefined)[] = Array.from({ length: 256 });
+const knownIds: (KnownId | undefined)[] = /* @__PURE__ */ Array.from({ length: 256 });
 
 /** An id of at most 31 bytes; null when the bytes are something else. */
 function readShortId(bytes: Uint8Array): string | null {
