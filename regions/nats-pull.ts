@@ -4,6 +4,11 @@
  * Our own instead of the library's because ours ends when anything is doubtful (silence, a deleted
  * consumer, a gap) where the library's retries for tens of seconds: the caller's answer to doubt is a
  * new connection and a start from its own position, which caught up ten times faster when measured.
+ *
+ * No request is left to expire. When a message arrives just as one expires, nats-server 2.9.10 drops the
+ * request without saying so (measured: once in 60 s of 250 messages a second), and then nothing comes any
+ * more. So requests are renewed while they still live, in generations: what the server says of an
+ * earlier generation's expiry no longer counts.
  */
 
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
@@ -45,8 +50,8 @@ export class HandlerFailed extends Error {
 
 const EXPIRES_MS = 5_000;
 const NANOS_PER_MS = 1_000_000;
-/** The server drops a client with 64 MB waiting to be sent; a quarter of it is enough for any link. */
-const BYTES_OUTSTANDING_MAX = 16 * 1024 * 1024;
+/** The server drops a client with 64 MB waiting to be sent; three generations may overlap. */
+const BYTES_OUTSTANDING_MAX = 8 * 1024 * 1024;
 /** Until the sizes of messages are known. */
 const FIRST_REQUEST_MAX = 64;
 const SILENT_HEARTBEATS_MAX = 3;
@@ -63,6 +68,9 @@ export class Pull {
   readonly #settle: { readonly resolve: () => void; readonly reject: (reason: Error) => void };
   #running = true;
   #outstanding = 0;
+  #generation = 0;
+  /** When the newest request must be replaced, by `performance.now()`. */
+  #renewAt = 0;
   #silent = 0;
   #deliveries = 0;
   #bytes = 0;
@@ -80,8 +88,8 @@ export class Pull {
     });
     this.#settle = { resolve, reject };
     // The library ends its reading silently when a callback throws, so none may.
-    this.#subscription = nats.subscribe(source.inbox, { callback: (error, message) => this.#receive(error, message) });
-    this.#watch = setInterval(() => this.#listenForSilence(), source.heartbeatMs);
+    this.#subscription = nats.subscribe(`${source.inbox}.*`, { callback: (error, message) => this.#receive(error, message) });
+    this.#watch = setInterval(() => this.#tick(), source.heartbeatMs);
     void nats.closed().then((reason) => this.#fail(reason ?? new Error('the connection was closed')));
     this.refill();
   }
@@ -99,6 +107,8 @@ export class Pull {
     if (window <= 0 || this.#outstanding > window / 2) return;
     const batch = window - this.#outstanding;
     this.#outstanding += batch;
+    // Early enough that a tick comes before the expiry.
+    this.#renewAt = performance.now() + EXPIRES_MS - 2 * this.#source.heartbeatMs;
     const request = {
       batch,
       expires: EXPIRES_MS * NANOS_PER_MS,
@@ -106,7 +116,7 @@ export class Pull {
     };
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#source.stream}.${this.#source.consumer}`;
     try {
-      this.#nats.publish(subject, JSON.stringify(request), { reply: this.#source.inbox });
+      this.#nats.publish(subject, JSON.stringify(request), { reply: this.#replySubject() });
     } catch (error) {
       this.#fail(error as Error);
     }
@@ -167,6 +177,7 @@ export class Pull {
       return;
     }
     if (code !== 408) return this.#fail(new Error(`status ${code} ${message.headers?.description ?? ''}`));
+    if (message.subject !== this.#replySubject()) return;
     const unserved = Number(message.headers?.get('Nats-Pending-Messages') || this.#outstanding);
     this.#outstanding = Math.max(0, this.#outstanding - unserved);
     this.refill();
@@ -180,11 +191,19 @@ export class Pull {
     }
   }
 
-  #listenForSilence(): void {
+  #tick(): void {
     // Without an outstanding request the server owes us nothing.
     this.#silent = this.#outstanding === 0 ? 0 : this.#silent + 1;
     if (this.#silent >= SILENT_HEARTBEATS_MAX) {
-      this.#fail(new Error(`silent for ${this.#silent * this.#source.heartbeatMs} ms`));
+      return this.#fail(new Error(`silent for ${this.#silent * this.#source.heartbeatMs} ms`));
     }
+    if (this.#outstanding === 0 || performance.now() < this.#renewAt) return;
+    this.#generation += 1;
+    this.#outstanding = 0;
+    this.refill();
+  }
+
+  #replySubject(): string {
+    return `${this.#source.inbox}.${this.#generation}`;
   }
 }

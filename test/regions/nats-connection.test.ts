@@ -45,6 +45,30 @@ describe.skipIf(!natsAvailable)('nats connection', () => {
     expect(await replayed('JOURNAL')).toEqual(['1', '3']);
   });
 
+  test('[LOG-16] followers of a stream in use hear every message, whenever it comes', async () => {
+    // Each outlives its first requests; they start apart, because what went wrong needed a coincidence.
+    const abort = new AbortController();
+    const connections: NatsConnection[] = [];
+    const following: Promise<void>[] = [];
+    let heard = 0;
+    let expected = 0;
+    for (let published = 0; published < 2_000; published++) {
+      if (published % 10 === 0 && connections.length < 60) {
+        const connection = await connectNats(server.address, 'follower');
+        connections.push(connection);
+        following.push(connection.follow('JOURNAL', published, (messages) => void (heard += messages.length), AbortSignal.any([abort.signal])));
+      }
+      await nats.publish('journal.a', bytes('1'));
+      expected += connections.length;
+      await new Promise((resolve) => setTimeout(resolve, 3));
+    }
+    const all = expect.poll(() => heard, { timeout: 10_000 }).toBe(expected);
+    await Promise.race([all, ...following]);
+    abort.abort();
+    await Promise.all(following);
+    await Promise.all(connections.map((connection) => connection.close()));
+  });
+
   test('a message id stores once', async () => {
     await nats.publish('journal.a', bytes('1'), { messageId: 'commit-1' });
     expect(await nats.publish('journal.a', bytes('1'), { messageId: 'commit-1' })).toEqual({ sequence: 1, duplicate: true });
