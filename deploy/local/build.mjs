@@ -4,7 +4,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 
@@ -41,6 +41,8 @@ for (const file of files.filter((name) => ASSET.test(name))) {
 const { BUNDLES, bundle } = await import('./bundles.mjs');
 mkdirSync(path.join(next, 'client'));
 for (const { name, entry } of BUNDLES) writeFileSync(path.join(next, 'client', name), await bundle({ entry }));
+// npm makes the commands of dependencies executable, but not those of the checkout itself.
+chmodSync(path.join(next, 'src/cli/main.js'), 0o755);
 writeFileSync(path.join(next, '.built'), wanted);
 rmSync('dist', { recursive: true, force: true });
 renameSync(next, 'dist');
