@@ -32,6 +32,8 @@ const PURE = [
   'src/cli/audit/compare-books.ts',
   'src/cli/load/session.ts',
   'src/cli/load/verdict.ts',
+  'src/client/overlay/particles.ts',
+  'src/client/overlay/spawn-plan.ts',
   'src/hot-store/commit-codec.ts',
   'src/moderation/policy.ts',
   'src/protocol/',
