@@ -122,16 +122,16 @@ export interface SocketLike {
   readonly readyState: number;
   send(data: Uint8Array<ArrayBuffer>): void;
   close(code?: number): void;
-  onopen: ((event: never) => void) | null;
-  onmessage: ((event: { readonly data: unknown }) => void) | null;
-  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
+  /** Called with `{data}`. */
+  onmessage: ((event: never) => void) | null;
+  /** Called with `{code, reason}`. */
+  onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
 }
 
 /** What is needed of `window`. */
 export interface PageLike {
   readonly document: Pick<EventTarget, 'addEventListener' | 'removeEventListener'> & { readonly visibilityState: string };
-  readonly navigator: { readonly onLine: boolean };
   addEventListener(name: string, listener: (event: Event) => void): void;
   removeEventListener(name: string, listener: (event: Event) => void): void;
 }

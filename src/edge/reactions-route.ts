@@ -15,7 +15,7 @@ import { PostLimiter } from './post-limiter.ts';
 import { Problem, refusalOf } from './problem.ts';
 import { sendProblem } from './problem-reply.ts';
 import { batchOf } from './reaction-payload.ts';
-import { REACTIONS_PER_POST_MAX, ReactionsAnswer, ReactionsBody, problemAnswers } from './schemas.ts';
+import { PostParams, REACTIONS_PER_POST_MAX, ReactionsAnswer, ReactionsBody, problemAnswers } from './schemas.ts';
 
 interface Counted {
   readonly seq: number | null;
@@ -54,6 +54,10 @@ export function reactionsRoute(
     stats.posts += 1;
     if (!isAllowedOrigin(config.origins, request.headers.origin)) {
       throw new Problem('forbidden', 'Pages of this origin may not send reactions.');
+    }
+    const { region } = request.query as { readonly region?: unknown };
+    if (region !== undefined && region !== options.region) {
+      throw new Problem('wrong-region', `This is region ${options.region}. What another one may have counted belongs there.`);
     }
     const { body } = request;
     const claims = authenticator.open ? null : await authenticator.verify(bearerToken(request.headers.authorization));
@@ -152,9 +156,10 @@ const documentation = {
   description:
     'Answered after the commit: what is acknowledged is counted exactly once. With session_id and seq a reaction may be sent again for 5 minutes.',
   security: [{}, { token: [] }],
+  querystring: PostParams,
   body: bodyContent,
   response: {
     202: { description: 'Committed', content: { 'application/json': { schema: ReactionsAnswer } } },
-    ...problemAnswers(400, 401, 403, 408, 410, 413, 415, 422, 429, 503),
+    ...problemAnswers(400, 401, 403, 408, 410, 413, 415, 421, 422, 429, 503),
   },
 };

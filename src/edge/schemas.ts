@@ -66,6 +66,10 @@ export const ReactionsBody = Type.Union([
   Type.Array(ReactionSchema, { minItems: 1, maxItems: REACTIONS_PER_POST_MAX }),
 ]);
 
+export const PostParams = Type.Object({
+  region: Type.Optional(id('refuse the reactions unless this region answers: for resends, which belong where they were sent first')),
+});
+
 const ProblemSchema = Type.Object(
   {
     type: Type.String({ description: 'urn:ovation:problem:<name>' }),
@@ -101,6 +105,7 @@ export const TotalsAnswer = Type.Object({
   stream_id: Type.String(),
   region: Type.String({ description: 'the region that answers' }),
   at: Type.Integer({ description: 'milliseconds since the epoch' }),
+  palette: Type.Record(Type.String(), Type.String(), { description: 'emoji id → glyph, in the order to show' }),
   level: Type.String({ enum: ['exact', 'relaxed', 'hearts', 'static'] }),
   totals: perEmoji('converged count of each emoji'),
   rates: perEmoji('smoothed reactions per second; zero when absent'),

@@ -6,7 +6,7 @@ import type { EdgeLimits, EdgeOptions } from './options.ts';
 import { within } from './problem.ts';
 import { StreamParams, TotalsAnswer, problemAnswers, streamOf } from './schemas.ts';
 
-export function totalsRoute(app: FastifyInstance, { feed, runtime }: EdgeOptions, limits: EdgeLimits): void {
+export function totalsRoute(app: FastifyInstance, { feed, policy, runtime }: EdgeOptions, limits: EdgeLimits): void {
   app.route({
     method: 'GET',
     url: '/streams/:id/reactions',
@@ -15,7 +15,8 @@ export function totalsRoute(app: FastifyInstance, { feed, runtime }: EdgeOptions
       const stream = streamOf(request);
       const frame = frameMessageOf(await within(runtime.timers, limits.answerMsMax, feed.read(stream)));
       const { region, at, level, totals, rates, viewers, staleness } = frame;
-      return { stream_id: stream, region, at, level, totals, rates, viewers, staleness };
+      const palette = Object.fromEntries(policy().palette);
+      return { stream_id: stream, region, at, palette, level, totals, rates, viewers, staleness };
     },
   });
 }

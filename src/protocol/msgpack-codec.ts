@@ -7,29 +7,24 @@
  */
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
-import { serverMessageOf } from './json-codec.ts';
 import { LEVELS_IN_ORDER, MalformedMessage, batchOf, expect, helloOf } from './message-rules.ts';
 import { REACTIONS_PER_BATCH_MAX, type ClientMessage, type FrameMessage, type ServerMessage } from './messages.ts';
 import { readBatch } from './msgpack-batch.ts';
+import { FIELDS_PER_EMOJI, RATE_UNITS, TYPE, serverMessageOfFields } from './msgpack-fields.ts';
 
-const TYPE = { hello: 0, batch: 1, welcome: 2, ack: 3, error: 4, frame: 5, pace: 6, goaway: 7 } as const;
 const HELLO_FIELDS = 5;
 const BATCH_HEAD_FIELDS = 3;
-/** Rates travel as whole hundredths: 1 to 5 bytes instead of 9. */
-const RATE_UNITS = 100;
-const FIELDS_PER_EMOJI = 4;
 const EMOJI_PER_FRAME_MAX = 1024;
 
-// Marked as pure so that a bundle for browsers leaves out the half it does not use.
-const encoder = /* @__PURE__ */ new Encoder();
-const clientDecoder = /* @__PURE__ */ new Decoder({
+const encoder = new Encoder();
+const clientDecoder = new Decoder({
   maxStrLength: 4096,
   maxBinLength: 0,
   maxArrayLength: BATCH_HEAD_FIELDS + 2 * REACTIONS_PER_BATCH_MAX,
   maxMapLength: 0,
   maxExtLength: 0,
 });
-const serverDecoder = /* @__PURE__ */ new Decoder({
+const serverDecoder = new Decoder({
   maxStrLength: 4096,
   maxBinLength: 0,
   maxArrayLength: FIELDS_PER_EMOJI * EMOJI_PER_FRAME_MAX,
@@ -69,39 +64,7 @@ export function decodeClientSlowly(bytes: Uint8Array): ClientMessage {
 
 /** @throws MalformedMessage */
 export function decodeServerMsgpack(bytes: Uint8Array): ServerMessage {
-  const fields = decodeArray(serverDecoder, bytes);
-  const [type, a, b, c, d, e, f] = fields;
-  switch (type) {
-    case TYPE.ack:
-      return serverMessageOf({ type: 'ack', seq: a, accepted: b, clamped: c, duplicate: d });
-    case TYPE.frame:
-      return serverMessageOf({
-        ...emojiMaps(e),
-        type: 'frame',
-        region: a,
-        at: b,
-        level: levelOf(c),
-        viewers: d,
-        staleness: f,
-      });
-    case TYPE.welcome:
-      return serverMessageOf({ type: 'welcome', region: a, palette: b, batch_ms: c, frame_ms: d, totals: e });
-    case TYPE.error:
-      return serverMessageOf({
-        type: 'error',
-        seq: a,
-        code: b,
-        message: c,
-        temporary: d,
-        retry_after_ms: e ?? undefined,
-      });
-    case TYPE.pace:
-      return serverMessageOf({ type: 'pace', batch_ms: a, level: levelOf(b) });
-    case TYPE.goaway:
-      return serverMessageOf({ type: 'goaway', retry_after_ms: a });
-    default:
-      throw new MalformedMessage('an unknown type of message');
-  }
+  return serverMessageOfFields(decodeArray(serverDecoder, bytes));
 }
 
 function clientFields(message: ClientMessage): unknown[] {
@@ -139,27 +102,6 @@ function frameFields(frame: FrameMessage): unknown[] {
   }
   const level = LEVELS_IN_ORDER.indexOf(frame.level);
   return [TYPE.frame, frame.region, frame.at, level, frame.viewers, entries, frame.staleness];
-}
-
-/** Undoes `frameFields`: what is zero is left out of rates and hints, as in every frame. */
-function emojiMaps(entries: unknown): Record<'totals' | 'rates' | 'hints', Record<string, unknown>> {
-  expect(Array.isArray(entries) && entries.length % FIELDS_PER_EMOJI === 0, 'the entries of a frame come in fours');
-  const maps: Record<'totals' | 'rates' | 'hints', Record<string, unknown>> = { totals: {}, rates: {}, hints: {} };
-  const list = entries as unknown[];
-  for (let index = 0; index < list.length; index += FIELDS_PER_EMOJI) {
-    const emoji = list[index];
-    const rate = list[index + 2];
-    // Other keys than texts would be refused anyway, but not before they were keys.
-    expect(typeof emoji === 'string' && emoji !== '__proto__' && typeof rate === 'number', 'not an entry of a frame');
-    maps.totals[emoji] = list[index + 1];
-    if (rate !== 0) maps.rates[emoji] = rate / RATE_UNITS;
-    if (list[index + 3] !== 0) maps.hints[emoji] = list[index + 3];
-  }
-  return maps;
-}
-
-function levelOf(index: unknown): FrameMessage['level'] | undefined {
-  return typeof index === 'number' ? LEVELS_IN_ORDER[index] : undefined;
 }
 
 function pairsOf(fields: readonly unknown[]): { emoji_id: unknown; count: unknown }[] {

@@ -22,6 +22,7 @@ export const PROBLEMS = {
   'request-timeout': { status: 408, title: 'The request took too long to arrive', temporary: true },
   'stream-ended': { status: 410, title: 'The stream has ended', temporary: false },
   'too-large': { status: 413, title: 'The request is too large', temporary: false },
+  'wrong-region': { status: 421, title: 'Another region than the one asked for', temporary: true },
   'unsupported-media-type': { status: 415, title: 'Send application/json or application/msgpack', temporary: false },
   'rate-limited': { status: 429, title: 'Too many requests', temporary: true },
   'headers-too-large': { status: 431, title: 'The headers are too large', temporary: false },

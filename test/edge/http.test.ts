@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidHistoryQuery } from '../../src/analytics/history.ts';
 import { WindowStoreUnavailable, type HistoryPoint, type HistoryQuery } from '../../src/analytics/window-store.ts';
 import type { Edge } from '../../src/edge/server.ts';
+import { DEFAULT_POLICY } from '../../src/moderation/policy.ts';
 import { eventually } from './eventually.ts';
 import { FakeRegion, startEdge } from './fake-region.ts';
 
@@ -35,9 +36,9 @@ beforeEach(() => {
 let sessions = 0;
 const once = () => ({ session_id: `s${(sessions += 1)}`, seq: 1 });
 
-async function post(body: unknown, headers: Record<string, string> = {}) {
+async function post(body: unknown, headers: Record<string, string> = {}, query = '') {
   const text = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
-  const response = await fetch(`${http}/reactions`, {
+  const response = await fetch(`${http}/reactions${query}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: text as string,
@@ -51,7 +52,7 @@ function expectProblem(answer: Awaited<ReturnType<typeof post>>, status: number,
   expect(answer.status).toBe(status);
   expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
   expect(String(answer.body['detail']).length).toBeGreaterThan(10);
-  expect(answer.headers.has('retry-after')).toBe(status === 429 || status === 503 || status === 500 || status === 408);
+  expect(answer.headers.has('retry-after')).toBe([408, 421, 429, 500, 503].includes(status));
 }
 
 describe('POST /reactions', () => {
@@ -214,6 +215,17 @@ describe('POST /reactions', () => {
   });
 });
 
+describe('POST /reactions?region=', () => {
+  it('[EDGE-16] a post for another region is refused and counts nothing, one for this region counts', async () => {
+    const resent = { ...good, ...once() };
+    const before = region.batches.length;
+    expectProblem(await post(resent, {}, '?region=eu'), 421, 'wrong-region');
+    expect(region.batches.length).toBe(before);
+    expect((await post(resent, {}, '?region=us')).status).toBe(202);
+    expectProblem(await post(resent, {}, '?region=us&region=eu'), 421, 'wrong-region');
+  });
+});
+
 describe('reading', () => {
   it('[EDGE-20] answers the converged totals with rates, viewers and staleness', async () => {
     await post({ ...good, stream_id: 'totals' });
@@ -223,6 +235,7 @@ describe('reading', () => {
       stream_id: 'totals',
       region: 'us',
       at: 1_795_342_812_346,
+      palette: Object.fromEntries(DEFAULT_POLICY.palette),
       level: 'exact',
       totals: { heart: 3 },
       rates: { heart: 1.23 },

@@ -12,6 +12,9 @@ import {
   encodeServerMsgpack,
 } from '../../src/protocol/msgpack-codec.ts';
 import { readBatch } from '../../src/protocol/msgpack-batch.ts';
+import { writeClientMessage } from '../../src/protocol/msgpack-client-writer.ts';
+import { serverMessageOfFields } from '../../src/protocol/msgpack-fields.ts';
+import { readMsgpack } from '../../src/protocol/msgpack-reader.ts';
 import { batch, clientMessage, serverMessage } from './arbitrary-messages.ts';
 
 const AT = 1_795_342_812_345;
@@ -72,6 +75,52 @@ describe('the fast path for batches', () => {
       }),
       { numRuns: 5_000 },
     );
+  });
+});
+
+describe('the small reader and writer of players', () => {
+  const readSmall = (bytes: Uint8Array) => serverMessageOfFields(readMsgpack(bytes));
+
+  it('[EDGE-5] writes what the codec writes, byte for byte', () => {
+    fc.assert(
+      fc.property(clientMessage, (message) => {
+        const whole = message.type === 'batch' ? { ...message, timestamp: Math.floor(message.timestamp) } : message;
+        expect(writeClientMessage(whole)).toEqual(encodeClientMsgpack(whole));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('[EDGE-5] reads every server message', () => {
+    fc.assert(
+      fc.property(serverMessage, (message) => {
+        expect(readSmall(encodeServerMsgpack(message))).toEqual(message);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('[EDGE-5] reads nothing that the codec does not, whatever the bytes', () => {
+    const damaged = fc
+      .tuple(serverMessage, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }), fc.option(fc.nat(), { freq: 3 }))
+      .map(([message, changes, cut]) => {
+        const bytes = encodeServerMsgpack(message);
+        for (const [at, value] of changes) bytes[at % bytes.length] = value;
+        return cut === null ? bytes : bytes.subarray(0, cut % (bytes.length + 1));
+      });
+    fc.assert(
+      fc.property(fc.oneof(damaged, fc.uint8Array({ maxLength: 40 })), (bytes) => {
+        const read = outcome(() => readSmall(bytes));
+        if (read !== 'malformed') expect(read).toEqual(outcome(() => decodeServerMsgpack(bytes)));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('[EDGE-5] refuses what would make it keep more than the message is, or go too deep', () => {
+    for (const bytes of [[0xdd, 255, 255, 255, 255], [0xdf, 255, 255, 255, 255, 0], Array.from({ length: 100 }, () => 0x91), [0xc1], [0xc4, 0]]) {
+      expect(outcome(() => readMsgpack(Uint8Array.from(bytes)))).toBe('malformed');
+    }
   });
 });
 

@@ -1,0 +1,41 @@
+/** The app's options, checked: what cannot be used is told in words, and never thrown. Pure. */
+
+import { isId } from '../../crdt/ids.ts';
+import { isViewerId } from '../protocol/message-rules.ts';
+import type { Palette, ReactionsOptions } from './client-types.ts';
+
+export interface CheckedOptions {
+  readonly endpoints: readonly string[];
+  readonly streamId: string;
+  readonly viewerId: string | undefined;
+  readonly getToken: ReactionsOptions['getToken'];
+  readonly palette: Palette;
+  readonly transport: 'auto' | 'websocket' | 'http';
+  readonly watchOnly: boolean;
+  /** What is wrong; empty when everything can be used. */
+  readonly problems: readonly string[];
+}
+
+/** `base` is the page's address, which relative endpoints belong to. */
+export function checkOptions(options: ReactionsOptions, base: string | undefined): CheckedOptions {
+  const { streamId, viewerId, getToken, palette = {}, transport = 'auto', watchOnly = false } = options ?? {};
+  const problems: string[] = [];
+  const endpoints = [options?.endpoints ?? []].flat().flatMap((text) => {
+    const endpoint = endpointOf(text, base);
+    if (endpoint === null) problems.push(`${text} is no endpoint: give the region's origin, as https://us.example`);
+    return endpoint ?? [];
+  });
+  if (endpoints.length + problems.length === 0) problems.push('endpoints is missing');
+  if (!isId(streamId)) problems.push('streamId must match [A-Za-z0-9_-]{1,64}');
+  if (viewerId !== undefined && !isViewerId(viewerId)) problems.push('viewerId must be 1 to 128 visible ASCII characters');
+  return { endpoints, streamId, viewerId, getToken, palette: Object.freeze({ ...palette }), transport, watchOnly, problems };
+}
+
+function endpointOf(text: string, base: string | undefined): string | null {
+  try {
+    const { protocol, host, pathname } = new URL(text.replace(/^ws/, 'http'), base);
+    return /^https?:$/.test(protocol) ? `${protocol}//${host}${pathname.replace(/\/$/, '')}` : null;
+  } catch {
+    return null;
+  }
+}
