@@ -57,7 +57,8 @@ export class Echo {
   show(totals: Totals, isFrame: boolean, nowMs: number): void {
     for (const emoji of Object.keys(totals)) this.#countOf(emoji);
     for (const [emoji, entry] of this.#counts) {
-      entry.total = totals[emoji] ?? 0;
+      // An emoji may be called `constructor`, which every object inherits.
+      entry.total = Object.hasOwn(totals, emoji) ? totals[emoji]! : 0;
       if (isFrame) entry.landing = 0;
       const truth = entry.total + entry.unanswered + entry.landing;
       if (truth >= entry.shown) {
@@ -82,7 +83,7 @@ export class Echo {
     let hasChanged = false;
     for (const [emoji, { shown }] of this.#counts) {
       next[emoji] = shown;
-      if (this.#totals[emoji] !== shown) hasChanged = true;
+      if (!Object.hasOwn(this.#totals, emoji) || this.#totals[emoji] !== shown) hasChanged = true;
     }
     if (hasChanged) this.#totals = Object.freeze(next);
   }

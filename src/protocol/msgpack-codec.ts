@@ -98,10 +98,15 @@ function serverFields(message: ServerMessage): unknown[] {
 function frameFields(frame: FrameMessage): unknown[] {
   const entries: (string | number)[] = [];
   for (const [emoji, total] of Object.entries(frame.totals)) {
-    entries.push(emoji, total, Math.round((frame.rates[emoji] ?? 0) * RATE_UNITS), frame.hints[emoji] ?? 0);
+    entries.push(emoji, total, Math.round(own(frame.rates, emoji) * RATE_UNITS), own(frame.hints, emoji));
   }
   const level = LEVELS_IN_ORDER.indexOf(frame.level);
   return [TYPE.frame, frame.region, frame.at, level, frame.viewers, entries, frame.staleness];
+}
+
+/** An emoji may be called `constructor`, which every object inherits. */
+function own(numbers: Readonly<Record<string, number>>, emoji: string): number {
+  return Object.hasOwn(numbers, emoji) ? numbers[emoji]! : 0;
 }
 
 function pairsOf(fields: readonly unknown[]): { emoji_id: unknown; count: unknown }[] {

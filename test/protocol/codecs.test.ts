@@ -11,6 +11,7 @@ import {
   encodeClientMsgpack,
   encodeServerMsgpack,
 } from '../../src/protocol/msgpack-codec.ts';
+import type { ServerMessage } from '../../src/protocol/messages.ts';
 import { readBatch } from '../../src/protocol/msgpack-batch.ts';
 import { writeClientMessage } from '../../src/protocol/msgpack-client-writer.ts';
 import { serverMessageOfFields } from '../../src/protocol/msgpack-fields.ts';
@@ -48,6 +49,21 @@ describe('round trips', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('[EDGE-1] an emoji may have the name of what every object inherits', () => {
+    const message: ServerMessage = {
+      type: 'frame',
+      region: 'us',
+      at: AT,
+      level: 'exact',
+      totals: { constructor: 3, toString: 4 } as unknown as Record<string, number>,
+      rates: {},
+      hints: {},
+      viewers: 0,
+      staleness: {},
+    };
+    expect(decodeServerMsgpack(encodeServerMsgpack(message))).toEqual(message);
   });
 
   it('[EDGE-1] clients pass over fields that a later server adds', () => {
