@@ -49,9 +49,11 @@ export function createCanvasStage(canvas: HTMLCanvasElement, random: () => numbe
   const particles = new Particles(random);
   const plan = new SpawnPlan(random);
   const sprites = new GlyphSprites();
-  const calm = window.matchMedia('(prefers-reduced-motion: reduce)');
+  const motion = window.matchMedia('(prefers-reduced-motion: reduce)');
   const closing = new AbortController();
   const stats = { animationFrames: 0, spawned: 0, particles: 0, drawMs: 0, running: false };
+  // Kept, because Chromium tells no change to a query that was asked after it and before the event.
+  let calm = motion.matches;
   let inViewport = true;
   let slowness = 1;
   let width = 0;
@@ -61,7 +63,7 @@ export function createCanvasStage(canvas: HTMLCanvasElement, random: () => numbe
   let request = 0;
   let drawnAt = 0;
 
-  const canBeSeen = (): boolean => inViewport && !document.hidden && !calm.matches && width > 0 && context !== null;
+  const canBeSeen = (): boolean => inViewport && !document.hidden && !calm && width > 0 && context !== null;
 
   function emit(emoji: string, ageMs: number): void {
     particles.spawn(sprites.indexOf(emoji), ageMs, MARGIN + random() * (1 - 2 * MARGIN), slowness);
@@ -147,7 +149,11 @@ export function createCanvasStage(canvas: HTMLCanvasElement, random: () => numbe
   });
   seen.observe(canvas);
   document.addEventListener('visibilitychange', run, { signal: closing.signal });
-  calm.addEventListener('change', clear, { signal: closing.signal });
+  const motionChanged = (): void => {
+    calm = motion.matches;
+    clear();
+  };
+  motion.addEventListener('change', motionChanged, { signal: closing.signal });
   watchDensity();
 
   return {
