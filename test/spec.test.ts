@@ -32,11 +32,22 @@ const PURE = [
   'src/cli/audit/compare-books.ts',
   'src/cli/load/session.ts',
   'src/cli/load/verdict.ts',
+  'src/client/echo.ts',
+  'src/client/options.ts',
+  'src/client/outbox.ts',
+  'src/client/reconnect.ts',
+  'src/client/session.ts',
+  'src/client/tap-limit.ts',
   'src/client/overlay/particles.ts',
   'src/client/overlay/spawn-plan.ts',
   'src/hot-store/commit-codec.ts',
   'src/moderation/policy.ts',
   'src/protocol/',
+  'src/web/live/books.ts',
+  'src/web/live/continents.ts',
+  'src/web/live/crowd-scale.ts',
+  'src/web/live/sparkline.ts',
+  'src/web/live/world.ts',
 ];
 const IMPURE =
   /\b(?:await|async)\b|\b(?:Date\.now|Math\.random|setTimeout|setInterval|setImmediate)\b|\bnew Date\(\)|\b(?:performance|process|globalThis|crypto)\./;

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { browserAvailable, openBrowser } from '../support/browser.ts';
@@ -39,12 +40,18 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
   const emoji = (id: string, name: string): Locator => player(id).getByRole('button', { name: new RegExp(`^${name},`) });
   const total = (id: string): Promise<string> => player(id).locator('.total').innerText();
   const agreement = (): Promise<string> => page.locator('#agreement').innerText();
+  const fact = (id: string, name: string): Promise<string> => player(id).locator('.fact', { hasText: name }).locator('dd').innerText();
+  const link = (one: string, other: string): Locator => page.getByRole('button', { name: `The link between ${one} and ${other}` });
+  const choose = (name: string): Promise<void> => page.getByRole('menuitemradio', { name }).click();
   const region = (id: string): StubRegion => service.regions.find((candidate) => candidate.id === id)!;
 
   it('[PAGE-4] a tap in one region moves all three, and its latency is shown', async () => {
     await emoji('us', 'heart').click();
     for (const id of ['us', 'eu', 'ap']) await expect.poll(() => total(id), WAIT).toBe('1');
-    await expect.poll(() => player('us').locator('.latency').innerText(), WAIT).toMatch(/tap → frame \d+ ms/);
+    await expect.poll(() => fact('us', 'Tap → frame'), WAIT).toMatch(/^\d+ ms$/);
+    await expect.poll(() => fact('us', 'Frames'), WAIT).toMatch(/^[1-9]\d?\.\d\/s$/);
+    expect(await fact('us', 'Level')).toBe('exact');
+    await expect.poll(() => page.locator('.beacon').allInnerTexts(), WAIT).toEqual(['us\n1', 'eu\n1', 'ap\n1']);
     await expect.poll(agreement, WAIT).toBe('All regions agree');
     await expect.poll(() => player('us').locator('.chip').allInnerTexts(), WAIT).toEqual(['eu: in step', 'ap: in step']);
     // Also the proof that nothing breaks the strict content security policy.
@@ -62,21 +69,92 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     }
   });
 
-  it('[PAGE-5] a link is cut and healed by its button, and the page says who disagrees', async () => {
-    const link = page.getByRole('button', { name: /link between us and eu/ });
-    await link.click();
-    await expect.poll(() => link.innerText(), WAIT).toContain('cut');
+  it('[PAGE-5] a link is cut and healed from its menu, and the page says who is behind and who disagrees', async () => {
+    await link('us', 'eu').click();
+    await choose('Cut');
+    await expect.poll(() => link('us', 'eu').innerText(), WAIT).toContain('cut');
     expect(service.cuts).toEqual(new Set(['us eu']));
-    expect(await link.getAttribute('aria-pressed')).toBe('true');
+    expect(await page.locator('.arc[data-state=cut]').count()).toBe(1);
     await emoji('us', 'heart').click();
     await expect.poll(agreement, WAIT).toBe('Diverged: us = ap ≠ eu');
     await expect.poll(() => player('eu').locator('.chip').first().innerText(), WAIT).toMatch(/^us: \d+\.\d s behind$/);
     expect(await total('eu')).toBe('0');
 
-    await link.click();
+    await link('us', 'eu').click();
+    await choose('Heal');
     await expect.poll(agreement, WAIT).toBe('All regions agree');
     await expect.poll(() => total('eu'), WAIT).toBe('1');
-    expect(await link.getAttribute('aria-pressed')).toBe('false');
+    expect(await page.locator('.arc[data-state=up]').count()).toBe(3);
+  });
+
+  it('[PAGE-8] each region says what it lacks and whose books are its own, and the chart shows it', async () => {
+    service.cuts.add('us eu');
+    await emoji('us', 'heart').click();
+    await emoji('us', 'fire').click();
+    await expect.poll(() => fact('eu', 'Missing'), WAIT).toBe('2 of us');
+    await expect.poll(() => fact('eu', 'Books'), WAIT).toBe('unlike others');
+    expect(await fact('us', 'Books')).toBe('= ap');
+    expect(await fact('ap', 'Missing')).toBe('nothing');
+    await expect.poll(() => page.locator('.legend li').allInnerTexts(), WAIT).toEqual(['us 0', 'eu 2', 'ap 0']);
+    const digest = (id: string): Promise<string> => player(id).locator('.digest').innerHTML();
+    expect(await digest('us')).toBe(await digest('ap'));
+    expect(await digest('us')).not.toBe(await digest('eu'));
+    service.cuts.clear();
+    await expect.poll(() => fact('eu', 'Missing'), WAIT).toBe('nothing');
+    await expect.poll(() => fact('eu', 'Books'), WAIT).toBe('= us, ap');
+    // Hangs below the top by 2 of 100, and is back at the top.
+    await expect.poll(() => page.locator('.gap-line').nth(1).getAttribute('d'), WAIT).toMatch(/^M0 0L.*L[\d.]+ 1\.9L.*L240 0$/);
+  });
+
+  it('[PAGE-5] a link is delayed by keyboard alone, also one that is cut, and the menu gives the focus back', async () => {
+    service.cuts.add('eu ap');
+    await expect.poll(() => link('eu', 'ap').innerText(), WAIT).toContain('cut');
+    await link('eu', 'ap').focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.evaluate<string>('document.activeElement.innerText'), WAIT).toContain('Cut');
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => link('eu', 'ap').innerText(), WAIT).toContain('+150 ms');
+    expect(service.cuts.size).toBe(0);
+    expect(service.delays.get('eu ap')).toBe(150);
+    expect(await page.evaluate<string>('document.activeElement.className')).toBe('link-button');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Escape');
+    expect(await page.getByRole('menu').count()).toBe(0);
+  });
+
+  it('[PAGE-11] the slider moves the crowd, and shows what others do to it', async () => {
+    const slider = page.getByRole('slider', { name: 'Crowd' });
+    await slider.fill('100');
+    await expect.poll(() => service.crowd, WAIT).toEqual([{ stream: 'demo', taps_per_second: 5000 }]);
+    await expect.poll(() => page.locator('.crowd').innerText(), WAIT).toContain('625 viewers over all regions');
+    await slider.press('Home');
+    await expect.poll(() => service.crowd.at(-1), WAIT).toEqual({ stream: 'demo', taps_per_second: 0 });
+    service.crowd.push({ stream: 'demo', taps_per_second: 5000 });
+    await expect.poll(() => slider.inputValue(), WAIT).toBe('100');
+  });
+
+  it('[PAGE-11] recordings are replayed: the built-in one, and any CSV, also a packed one', async () => {
+    const csv = 't_ms,viewer,emoji,count\n0,ann,heart,1\n';
+    await page.getByRole('combobox', { name: 'Speed of the replay' }).selectOption('5');
+    await page.getByRole('button', { name: 'Replay a final' }).click();
+    await expect.poll(() => service.crowd.at(-1), WAIT).toEqual({ stream: 'demo', replay: { speed: 5 } });
+    await expect.poll(() => page.locator('.crowd-who').innerText(), WAIT).toContain('a final at 5×: 0:30');
+    await page.getByRole('button', { name: 'Stop the replay' }).click();
+    await expect.poll(() => service.crowd.at(-1), WAIT).toEqual({ stream: 'demo', taps_per_second: 0 });
+    await page.setInputFiles('#recording', { name: 'night.csv', mimeType: 'text/csv', buffer: Buffer.from(csv) });
+    await expect.poll(() => service.crowd.at(-1), WAIT).toEqual({ stream: 'demo', replay: { csv, name: 'night.csv', speed: 5 } });
+    await page.setInputFiles('#recording', { name: 'night.csv.gz', mimeType: 'application/gzip', buffer: gzipSync(csv) });
+    await expect.poll(() => service.crowd.at(-1), WAIT).toEqual({ stream: 'demo', replay: { csv, name: 'night.csv.gz', speed: 5 } });
+  });
+
+  it('[PAGE-10] every emoji has its last two minutes, from the history', async () => {
+    const sparks = page.locator('.spark');
+    await expect.poll(() => sparks.count(), WAIT).toBe(6);
+    // The stub's hearts rise from 0 to 119.
+    await expect.poll(() => sparks.first().locator('.spark-line').getAttribute('d'), WAIT).toMatch(/^M0 44L2 43\.8.*L240 17\.8$/);
+    expect(await sparks.first().innerText()).toContain('118');
+    expect(await sparks.nth(1).locator('.spark-line').getAttribute('d')).toBe('');
   });
 
   it('[PAGE-2] comes back after a loss and resends what was not answered, unchanged', async () => {
@@ -127,12 +205,20 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     await expect.poll(painted, WAIT).toBe(false);
   });
 
-  it('[PAGE-7] fits a phone without scrolling sideways, with buttons large enough for thumbs', async () => {
+  it('[PAGE-7] fits a phone without scrolling sideways, with controls large enough for thumbs', async () => {
+    for (const width of [390, 820, 1280]) {
+      await page.setViewportSize({ width, height: 844 });
+      expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(width);
+    }
     await page.setViewportSize({ width: 390, height: 844 });
-    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBe(390);
-    for (const button of await page.getByRole('button').all()) {
-      const box = await button.boundingBox();
-      expect(Math.min(box!.height, box!.width)).toBeGreaterThanOrEqual(44);
+    await link('us', 'ap').click();
+    // A file is chosen by its label.
+    const seen = page.locator(':not([type=file])');
+    for (const controls of [...(['button', 'menuitemradio', 'slider', 'combobox'] as const).map((role) => page.getByRole(role).and(seen)), page.locator('label.action')]) {
+      for (const control of await controls.all()) {
+        const box = await control.boundingBox();
+        expect(Math.min(box!.height, box!.width)).toBeGreaterThanOrEqual(44);
+      }
     }
   });
 });

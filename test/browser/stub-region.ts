@@ -1,6 +1,6 @@
 /**
- * A region as the live page sees it: the WebSocket protocol, the audit, and nothing behind them but a
- * map. It reads messages with the strict codec, so a page that breaks the protocol breaks the test.
+ * A region as the live page sees it: the WebSocket protocol, audit, history, and nothing behind them but
+ * maps. It reads messages with the strict codec, so a page that breaks the protocol breaks the test.
  */
 
 import { createServer, type Server } from 'node:http';
@@ -38,9 +38,14 @@ export async function startStubRegion(id: string): Promise<StubRegion> {
   let shown: Record<string, number> = {};
 
   const server = createServer((request, response) => {
-    const isAudit = request.url?.endsWith('/audit') === true;
-    response.writeHead(isAudit ? 200 : 404, { 'content-type': 'application/json', 'access-control-allow-origin': '*' });
-    response.end(JSON.stringify({ digest: region.digest(), entries: [] }));
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    const answer = pathname.endsWith('/audit')
+      ? { region: id, digest: region.digest(), entries: entries() }
+      : pathname.endsWith('/history')
+        ? { points: points(Number(searchParams.get('from')), Number(searchParams.get('to'))) }
+        : null;
+    response.writeHead(answer === null ? 404 : 200, { 'content-type': 'application/json', 'access-control-allow-origin': '*' });
+    response.end(JSON.stringify(answer));
   });
   const sockets = new WebSocketServer({ server, handleProtocols: () => SUBPROTOCOL_JSON });
   sockets.on('connection', (socket) => serve(socket));
@@ -71,6 +76,21 @@ export async function startStubRegion(id: string): Promise<StubRegion> {
   function add(origin: string, emoji: string, count: number): void {
     const own = counts.get(origin)!;
     own.set(emoji, (own.get(emoji) ?? 0) + count);
+  }
+
+  function entries(): object[] {
+    return [...counts].flatMap(([origin, byEmoji]) =>
+      [...byEmoji].map(([emoji_id, increments]) => ({ actor: `${origin}/0/1`, emoji_id, increments, decrements: 0 })),
+    );
+  }
+
+  /** As if the crowd had tapped hearts all the time, ever more. */
+  function points(from: number, to: number): object[] {
+    return Array.from({ length: (to - from) / 1000 }, (_, second) => ({
+      emoji_id: 'heart',
+      window_start: new Date(from + second * 1000).toISOString(),
+      count: second,
+    }));
   }
 
   function totals(): Record<string, number> {

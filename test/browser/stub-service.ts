@@ -1,6 +1,7 @@
 /**
- * The service behind the live page: three stub regions with links that can be cut, the development
- * API, and the page itself under a strict content security policy, compiled from its source.
+ * The service behind the live page: three stub regions with links that can be cut, the development API
+ * with a crowd that only obeys, and the page itself under a strict content security policy, compiled
+ * from its source.
  */
 
 import { readFileSync } from 'node:fs';
@@ -21,12 +22,18 @@ export interface StubService {
   readonly regions: readonly StubRegion[];
   /** Pairs of regions whose link is cut, as `one other`. */
   readonly cuts: Set<string>;
+  /** Pairs of regions → how much slower their link is. */
+  readonly delays: Map<string, number>;
+  /** Every command to the crowd. */
+  readonly crowd: Record<string, unknown>[];
   stop(): Promise<void>;
 }
 
 export async function startStubService(): Promise<StubService> {
   const regions = await Promise.all(['us', 'eu', 'ap'].map(startStubRegion));
   const cuts = new Set<string>();
+  const delays = new Map<string, number>();
+  const crowd: Record<string, unknown>[] = [];
   const isCut = (from: string, to: string): boolean => cuts.has(`${from} ${to}`) || cuts.has(`${to} ${from}`);
   const pairs = regions.flatMap((from) => regions.filter((to) => to !== from).map((to) => [from, to] as const));
 
@@ -37,36 +44,75 @@ export async function startStubService(): Promise<StubService> {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     if (pathname === '/dev/status') return sendJson(response, status());
-    if (pathname === '/dev/links') return void changeLink(request).then(() => sendJson(response, status()));
+    if (pathname === '/dev/links') return void bodyOf(request).then((body) => sendJson(response, changeLink(body)));
+    if (pathname === '/dev/crowd') return void bodyOf(request).then((body) => sendJson(response, changeCrowd(body)));
     return sendFile(response, pathname === '/' ? '/index.html' : pathname);
   });
 
   function status(): object {
     return {
       regions: regions.map(({ id, api }) => ({ id, api })),
-      links: pairs.map(([from, to]) => ({ from: from.id, to: to.id, state: isCut(from.id, to.id) ? 'cut' : 'up', delay_ms: 0 })),
+      links: pairs.map(([{ id: from }, { id: to }]) => {
+        const delay_ms = delays.get(`${from} ${to}`) ?? 0;
+        return { from, to, state: isCut(from, to) ? 'cut' : delay_ms > 0 ? 'delayed' : 'up', delay_ms };
+      }),
+      crowd: crowdStatus(),
     };
   }
 
-  async function changeLink(request: IncomingMessage): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const { from, to, action } = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, string>;
-    cuts.delete(`${to} ${from}`);
+  function crowdStatus(): object {
+    const taps = Number(crowd.at(-1)?.['taps_per_second'] ?? 0);
+    const replay = crowd.at(-1)?.['replay'] as { name?: string; speed: number } | undefined;
+    return {
+      mode: replay !== undefined ? 'replay' : taps > 0 ? 'random' : 'off',
+      stream: crowd.at(-1)?.['stream'] ?? null,
+      taps_per_second: taps,
+      viewers: Math.ceil(taps / 8),
+      tapped: 0,
+      acknowledged: 0,
+      clamped: 0,
+      refused: 0,
+      replay: replay === undefined ? null : { name: replay.name ?? 'a final', speed: replay.speed, at_ms: 30_000, length_ms: 90_000 },
+      problem: null,
+    };
+  }
+
+  /** As the real one: a cut outlasts a delay, and healing undoes both. */
+  function changeLink({ from, to, action, delay_ms }: Record<string, unknown>): object {
+    for (const key of [`${from} ${to}`, `${to} ${from}`]) {
+      if (action === 'heal') {
+        cuts.delete(key);
+        delays.delete(key);
+      }
+      if (action === 'delay') delays.set(key, Number(delay_ms));
+    }
     if (action === 'cut') cuts.add(`${from} ${to}`);
-    else cuts.delete(`${from} ${to}`);
+    return status();
+  }
+
+  function changeCrowd(command: Record<string, unknown>): object {
+    crowd.push(command);
+    return status();
   }
 
   return {
     url: `http://127.0.0.1:${await listen(server)}/`,
     regions,
     cuts,
+    delays,
+    crowd,
     async stop() {
       clearInterval(gossip);
       await close(server);
       await Promise.all(regions.map((region) => region.stop()));
     },
   };
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
 }
 
 function sendJson(response: ServerResponse, body: object): void {

@@ -1,50 +1,87 @@
-/** The links between regions: one button per pair, which shows the state and cuts or heals. */
+/** The links between regions: what state each is in, and the button whose menu cuts, delays or heals it. */
 
-import { changeLink, type LinkState, type LinkStatus } from './development.ts';
-import { element, setState, setText } from './element.ts';
+import { changeLink, DELAY_MS, type LinkAction, type LinkStatus, type Status } from './development.ts';
+import { element, setAttribute, setState, setText } from './element.ts';
+import { createMenu } from './menu.ts';
+
+export interface LinkView {
+  readonly state: LinkStatus['state'];
+  readonly word: string;
+  /** The choice that made it so. */
+  readonly action: LinkAction;
+}
 
 export interface LinkButton {
   readonly root: HTMLElement;
   /** Shows the state of both directions. */
   update(links: readonly LinkStatus[]): void;
+  open(): void;
 }
 
-export function createLinkButton(one: string, other: string, onFailure: (message: string) => void): LinkButton {
+export interface LinkEvents {
+  /** Also before the service has obeyed, so that the map answers at once. */
+  shown(view: LinkView): void;
+  obeyed(status: Status): void;
+  failed(message: string): void;
+}
+
+const CHOICES = [
+  { value: 'heal', label: 'Heal', hint: 'as it should be' },
+  { value: 'delay', label: `Delay ${DELAY_MS} ms`, hint: 'each way' },
+  { value: 'cut', label: 'Cut', hint: 'nothing passes' },
+] as const;
+
+/** The worse of both directions. Pure. */
+export function viewLink(one: string, other: string, links: readonly LinkStatus[]): LinkView {
+  const both = links.filter(({ from, to }) => (from === one && to === other) || (from === other && to === one));
+  if (both.some(({ state }) => state === 'cut')) return { state: 'cut', word: 'cut', action: 'cut' };
+  const delayMs = Math.max(0, ...both.map(({ state, delay_ms }) => (state === 'delayed' ? delay_ms : 0)));
+  if (delayMs > 0) return { state: 'delayed', word: `+${delayMs} ms`, action: 'delay' };
+  return { state: 'up', word: 'up', action: 'heal' };
+}
+
+export function createLinkButton(one: string, other: string, on: LinkEvents): LinkButton {
   const word = element('span', { class: 'link-word' }, 'up');
   const button = element(
     'button',
-    { type: 'button', class: 'link', 'aria-pressed': 'false' },
+    { type: 'button', class: 'link-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false' },
     element('span', { class: 'link-names' }, `${one} – ${other}`),
-    element('span', { class: 'link-knot', 'aria-hidden': 'true' }),
     word,
   );
-  let state: LinkState = 'up';
+  const menu = createMenu(button, `The link between ${one} and ${other}`, CHOICES, choose);
+  const root = element('div', { class: 'link' }, button, menu.root);
+  let changing = false;
 
-  function show(next: LinkState, delayMs: number): void {
-    state = next;
-    setState(button, next);
-    setText(word, next === 'delayed' ? `+${delayMs} ms` : next);
-    button.setAttribute('aria-pressed', String(next === 'cut'));
-    button.setAttribute('aria-label', `The link between ${one} and ${other} is ${next}. ${next === 'cut' ? 'Heal' : 'Cut'} it`);
+  function show(view: LinkView): void {
+    setState(root, view.state);
+    setText(word, view.word);
+    setAttribute(button, 'aria-label', `The link between ${one} and ${other}: ${view.word}`);
+    menu.select(view.action);
+    on.shown(view);
   }
 
-  button.addEventListener('click', () => {
-    const action = state === 'cut' ? 'heal' : 'cut';
-    button.disabled = true;
-    changeLink(one, other, action)
-      .then(() => show(action === 'cut' ? 'cut' : 'up', 0))
-      .catch((error: unknown) => onFailure(`The link ${one} – ${other} did not change: ${String(error)}`))
-      .finally(() => (button.disabled = false));
-  });
+  async function choose(action: LinkAction): Promise<void> {
+    changing = true;
+    setAttribute(root, 'aria-busy', 'true');
+    try {
+      const status = await changeLink(one, other, action);
+      show(viewLink(one, other, status.links));
+      on.obeyed(status);
+    } catch (error) {
+      on.failed(`The link ${one} – ${other} did not change: ${String(error)}`);
+    } finally {
+      changing = false;
+      root.removeAttribute('aria-busy');
+    }
+  }
 
-  show('up', 0);
+  show(viewLink(one, other, []));
   return {
-    root: button,
+    root,
     update(links) {
-      if (button.disabled) return;
-      const both = links.filter(({ from, to }) => (from === one && to === other) || (from === other && to === one));
-      const worst = both.find((link) => link.state === 'cut') ?? both.find((link) => link.state === 'delayed');
-      show(worst?.state ?? 'up', worst?.delay_ms ?? 0);
+      // What was asked for before the change says nothing about after it.
+      if (!changing) show(viewLink(one, other, links));
     },
+    open: () => menu.open(),
   };
 }

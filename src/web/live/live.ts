@@ -1,84 +1,113 @@
 /**
- * The live page: one player per region side by side, the links between them, and whether all agree.
+ * The live page: regions on a map with the links between them, a phone in each, a crowd, and charts.
  *
  * Browser code without a framework or a bundler: compiled file by file, it imports nothing at run time
  * but its neighbours in this folder.
  */
 
-import { fetchDigests, judgeAgreement } from './agreement.ts';
-import { fetchStatus, type RegionStatus, type Status } from './development.ts';
-import { byId, element, setState, setText } from './element.ts';
-import { createLinkButton, type LinkButton } from './links.ts';
+import { fetchStandings, judgeAgreement } from './agreement.ts';
+import { createGapChart, createRateCharts, type GapChart } from './charts.ts';
+import { createCrowdPanel } from './crowd.ts';
+import { fetchStatus, type Status } from './development.ts';
+import { byId, setState, setText } from './element.ts';
+import { fetchSeries } from './history.ts';
+import { createMap, type WorldMap } from './map.ts';
 import { createPlayer, type Player } from './player.ts';
 
 const REFRESH_MS = 250;
-const POLL_MS = 1_000;
+const STATUS_MS = 1_000;
+const BOOKS_MS = 1_000;
+const HISTORY_MS = 2_000;
+const NOTICE_MS = 8_000;
+/** Above this many taps a second, more is seen to travel. */
+const BUSY_RATE = 40;
 
+const whole = new Intl.NumberFormat('en');
 const stream = streamFromAddress();
 const notice = byId('notice');
 const agreement = byId('agreement');
+const crowd = createCrowdPanel(stream, notify);
+const rates = createRateCharts();
 setText(byId('stream'), stream);
 
+let status: Status | null = null;
 let players: readonly Player[] = [];
-let links: readonly LinkButton[] = [];
-let unreachable = false;
+let map: WorldMap | null = null;
+let gaps: GapChart | null = null;
+let noticeUntil = 0;
 
-window.setInterval(() => {
-  for (const player of players) player.refresh();
-}, REFRESH_MS);
-void poll();
+window.setInterval(refresh, REFRESH_MS);
+repeat(STATUS_MS, async () => showStatus(await fetchStatus()), lost);
+repeat(BOOKS_MS, showBooks, lost);
+repeat(HISTORY_MS, showHistory, () => rates.fail());
 
-async function poll(): Promise<void> {
-  try {
-    const status = await fetchStatus();
-    showRegions(status.regions);
-    for (const link of links) link.update(status.links);
-    if (unreachable) notify('');
-    unreachable = false;
-    await showAgreement(status);
-  } catch (error) {
-    unreachable = true;
-    notify(`The service does not answer; trying again. ${String(error)}`);
-    setState(agreement, 'unknown');
-    setText(agreement, 'Unknown');
-  }
-  window.setTimeout(() => void poll(), POLL_MS);
+/** Starts again a while after it ended, however it ended. */
+function repeat(pauseMs: number, once: () => Promise<void>, onFailure: (error: unknown) => void): void {
+  once()
+    .catch(onFailure)
+    .finally(() => window.setTimeout(() => repeat(pauseMs, once, onFailure), pauseMs));
 }
 
-/** Built once: the regions of a running service do not change. */
-function showRegions(regions: readonly RegionStatus[]): void {
+function showStatus(next: Status): void {
+  if (status === null && noticeUntil === Infinity) notify('');
+  status = next;
+  if (map === null) build(next);
+  map?.update(next.links);
+  crowd.update(next.crowd);
+}
+
+/** Once: the regions of a running service do not change. */
+function build({ regions }: Status): void {
   const ids = regions.map(({ id }) => id);
-  if (players.length > 0) return;
   players = regions.map(({ id, api }) => createPlayer(id, api, stream));
-  const made: LinkButton[] = [];
-  const row: HTMLElement[] = [];
-  const far: HTMLElement[] = [];
-  for (const [index, player] of players.entries()) {
-    row.push(player.root);
-    for (let other = index + 1; other < ids.length; other++) {
-      const link = createLinkButton(ids[index]!, ids[other]!, notify);
-      made.push(link);
-      // Neighbours are linked where they meet, the others below.
-      if (other === index + 1) row.push(element('div', { class: 'gutter' }, link.root));
-      else far.push(link.root);
-    }
-  }
-  links = made;
-  byId('players').replaceChildren(...row);
-  byId('far-links').replaceChildren(...far);
+  map = createMap(ids, { obeyed: showStatus, failed: notify });
+  gaps = createGapChart(ids);
+  byId('world').replaceChildren(map.root);
+  byId('players').replaceChildren(...players.map(({ root }) => root));
+  byId('deck').replaceChildren(crowd.root, rates.root, gaps.root);
 }
 
-async function showAgreement({ regions, links: states }: Status): Promise<void> {
-  const digests = await fetchDigests(regions, stream);
-  const isAnyLinkCut = states.some(({ state }) => state === 'cut');
-  const { state, text } = judgeAgreement(regions, digests, isAnyLinkCut);
+function refresh(): void {
+  if (performance.now() > noticeUntil) notify('');
+  let rate = 0;
+  for (const player of players) {
+    player.refresh();
+    map?.showTotal(player.region, whole.format(player.total));
+    rate = Math.max(rate, player.ratePerSecond);
+  }
+  map?.showTraffic(rate >= BUSY_RATE ? 'busy' : 'quiet');
+}
+
+async function showBooks(): Promise<void> {
+  if (status === null) return;
+  const { regions } = status;
+  const standings = await fetchStandings(regions, stream);
+  const isAnyLinkCut = status?.links.some(({ state }) => state === 'cut') ?? false;
+  for (const [index, player] of players.entries()) player.showStanding(standings[index]!, isAnyLinkCut);
+  gaps?.add(standings);
+  const { state, text } = judgeAgreement(regions.map(({ id }) => id), standings, isAnyLinkCut);
   setState(agreement, state);
   setText(agreement, text);
+}
+
+async function showHistory(): Promise<void> {
+  const palette = players.find((player) => Object.keys(player.palette).length > 0)?.palette;
+  if (status === null || palette === undefined) return;
+  rates.show(palette, await fetchSeries(status.regions, stream, Date.now()));
+}
+
+function lost(error: unknown): void {
+  status = null;
+  notify(`The service does not answer; trying again. ${String(error)}`);
+  noticeUntil = Infinity;
+  setState(agreement, 'unknown');
+  setText(agreement, 'Unknown');
 }
 
 function notify(text: string): void {
   setText(notice, text);
   notice.hidden = text === '';
+  noticeUntil = performance.now() + NOTICE_MS;
 }
 
 function streamFromAddress(): string {

@@ -21,12 +21,12 @@ interface Particle {
   readonly scale: number;
 }
 
-const PARTICLES_MAX = 120;
+const PARTICLES_MAX = 70;
 /** Of one emoji in one frame, so that a storm of one leaves room for the others. */
 const PARTICLES_PER_FRAME_MAX = 6;
 const SPREAD_MS = 220;
 const SPRITE_PX = 64;
-const GLYPH_PX = 30;
+const GLYPH_PX = 27;
 
 const sprites = new Map<string, HTMLCanvasElement>();
 
