@@ -1,5 +1,6 @@
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { startCountingRegions, type CountingRegion } from '../cli/counting-region.ts';
 import { browserAvailable, openBrowser } from '../support/browser.ts';
 import { startOverlayPage, type OverlayPage } from './overlay-page.ts';
 
@@ -287,5 +288,33 @@ describe.skipIf(!browserAvailable)('<live-reactions> in Chromium', () => {
       ['document', 'frame'],
       ['error', 'forbidden', true],
     ]);
+  });
+
+  it('[OVL-18] taps are counted by a real region and come back, and the socket ends with the element', async () => {
+    const [region] = (await startCountingRegions('us')) as [CountingRegion];
+    const live = await startOverlayPage([region.url]);
+    onTestFinished(async () => {
+      await live.stop();
+      await region.stop();
+    });
+    page = await browser.newPage();
+    complaints.length = 0;
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    const opened = page.waitForEvent('websocket');
+    await page.goto(live.url);
+    const heart = page.getByRole('button', { name: 'React with heart' });
+    for (let tap = 0; tap < 3; tap++) await heart.click();
+    await expect.poll(() => region.totalsOf('derby').get('heart'), WAIT).toBe(3);
+    await expect.poll(() => heart.innerText(), WAIT).toMatch(/3$/);
+    expect((await stats()).spawned).toBe(3);
+    // What others tapped comes with the frames.
+    region.totalsOf('derby').set('fire', 2);
+    await expect.poll(() => page.getByRole('button', { name: 'React with fire' }).innerText(), WAIT).toMatch(/2$/);
+    const socket = await opened;
+    const closed = socket.waitForEvent('close');
+    await page.evaluate(`document.querySelector('live-reactions').remove()`);
+    await closed;
+    expect(complaints).toEqual([]);
   });
 });

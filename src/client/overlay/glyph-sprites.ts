@@ -10,7 +10,8 @@ import { HEARTS, LANES_MAX } from './spawn-plan.ts';
 const HEART_GLYPH = '❤️';
 /** An emoji that the palette does not know (any more). */
 const UNKNOWN_GLYPH = '✨';
-const FONTS = "'Apple Color Emoji', 'Segoe UI Emoji', 'Noto Color Emoji', 'Twemoji Mozilla', system-ui, sans-serif";
+/** Fonts with glyphs in colour come first, because others have some of them in black. */
+export const GLYPH_FONTS = "'Apple Color Emoji', 'Segoe UI Emoji', 'Noto Color Emoji', 'Twemoji Mozilla', system-ui, sans-serif";
 /** A glyph is a little larger than its font size says. */
 const FONT_SHARE = 0.78;
 const BASELINE_SHARE = 0.54;
@@ -70,7 +71,7 @@ export class GlyphSprites {
     image.width = image.height = Math.max(1, this.#sizePx);
     const context = image.getContext('2d');
     if (context === null || this.#sizePx === 0) return;
-    context.font = `${this.#sizePx * FONT_SHARE}px ${FONTS}`;
+    context.font = `${this.#sizePx * FONT_SHARE}px ${GLYPH_FONTS}`;
     context.textAlign = 'center';
     context.textBaseline = 'middle';
     context.fillStyle = '#fff';

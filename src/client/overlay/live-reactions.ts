@@ -164,7 +164,7 @@ export class LiveReactionsElement extends Base {
       if (this.#reactions === reactions) listener(event);
     };
     reactions.on('frame', current((frame) => this.#showFrame(frame)));
-    reactions.on('totals', current((totals) => this.#view?.showTotals(totals)));
+    reactions.on('totals', current(() => this.#showTotals()));
     reactions.on('state', current((state) => this.#showState(state)));
     reactions.on('error', current((error: ReactionsError) => this.#tell('error', error, false)));
     this.#view?.showState(reactions.state);
@@ -191,7 +191,7 @@ export class LiveReactionsElement extends Base {
   }
 
   #showFrame(frame: Frame): void {
-    if (this.#reactions!.palette !== this.#palette) this.#showPalette();
+    this.#showTotals();
     this.#stage?.heed(frame);
     this.#view?.showFrame(frame, this.#palette);
     this.#announce();
@@ -204,6 +204,13 @@ export class LiveReactionsElement extends Base {
     // What rises by itself would go on for ever without anybody behind it.
     if (state === 'disconnected') this.#stage?.clear();
     this.#tell('state', state);
+  }
+
+  /** The palette may have come with them. */
+  #showTotals(): void {
+    const reactions = this.#reactions!;
+    if (reactions.palette === this.#palette) this.#view?.showTotals(reactions.totals);
+    else this.#showPalette();
   }
 
   #showPalette(): void {

@@ -3,6 +3,8 @@
  * security policy allows. Pages change it with `::part(…)` and the variables named on `:host`.
  */
 
+import { GLYPH_FONTS } from './glyph-sprites.ts';
+
 const CSS = `
 :host {
   --_size: var(--ovation-button-size, 48px);
@@ -23,6 +25,7 @@ const CSS = `
 :host([hidden]), [hidden] { display: none !important; }
 .stage { position: absolute; inset: 0; inline-size: 100%; block-size: 100%; }
 .foot {
+  container-type: inline-size;
   position: absolute;
   inset: auto 0 0;
   display: flex;
@@ -65,7 +68,7 @@ button {
 button:hover { border-color: var(--_accent); }
 button:active { transform: scale(0.9); border-color: var(--_accent); }
 button:focus-visible { outline: 3px solid var(--_accent); outline-offset: 2px; }
-.glyph { font-size: calc(var(--_size) * 0.46); line-height: 1; }
+.glyph { font: calc(var(--_size) * 0.46) / 1 ${GLYPH_FONTS}; }
 .count { min-inline-size: 1.5ch; }
 .count:empty { display: none; }
 .calm {
@@ -98,6 +101,10 @@ button:focus-visible { outline: 3px solid var(--_accent); outline-offset: 2px; }
   overflow: hidden;
   clip-path: inset(50%);
   white-space: nowrap;
+}
+@container (max-width: 480px) {
+  button { flex-direction: column; gap: 3px; padding-inline: 6px; border-radius: 16px; font-size: 11px; }
+  .count { text-align: center; }
 }
 @media (prefers-reduced-motion: reduce) {
   .stage { display: none; }
