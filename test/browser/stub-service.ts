@@ -131,7 +131,15 @@ function sendFile(response: ServerResponse, name: string): void {
   response.end(body);
 }
 
+/** Compiled once for all tests of a file. */
+const pageFiles = new Map<string, string | null>();
+
 function readPageFile(name: string): string | null {
+  if (!pageFiles.has(name)) pageFiles.set(name, compilePageFile(name));
+  return pageFiles.get(name)!;
+}
+
+function compilePageFile(name: string): string | null {
   try {
     if (!name.endsWith('.js')) return readFileSync(path.join(PAGE, name), 'utf8');
     const source = readFileSync(path.join(PAGE, name.replace(/\.js$/, '.ts')), 'utf8');

@@ -79,7 +79,7 @@ function refresh(): void {
 }
 
 async function showBooks(): Promise<void> {
-  if (status === null) return;
+  if (status === null || document.hidden) return;
   const { regions } = status;
   const standings = await fetchStandings(regions, stream);
   const isAnyLinkCut = status?.links.some(({ state }) => state === 'cut') ?? false;
@@ -92,7 +92,7 @@ async function showBooks(): Promise<void> {
 
 async function showHistory(): Promise<void> {
   const palette = players.find((player) => Object.keys(player.palette).length > 0)?.palette;
-  if (status === null || palette === undefined) return;
+  if (status === null || palette === undefined || document.hidden) return;
   rates.show(palette, await fetchSeries(status.regions, stream, Date.now()));
 }
 
