@@ -19,6 +19,7 @@ import { decodeClientMsgpack } from '../protocol/msgpack-codec.ts';
 import { PROBLEMS, type ProblemName } from '../protocol/problems.ts';
 import { requireStream, requireViewer } from './auth.ts';
 import { webSocketMessage, type Encoding, type Member } from './fanout.ts';
+import { InFlight } from './in-flight.ts';
 import { refusalOf, type Problem } from './problem.ts';
 import type { SocketContext } from './socket-context.ts';
 
@@ -39,8 +40,8 @@ export class ViewerSocket {
   #state: State = 'new';
   #session = '';
   #viewer = '';
-  /** Sequence → when it was submitted. Null for who never sends. */
-  #inFlight: Map<number, number> | null = null;
+  /** Null for who never sends. */
+  #inFlight: InFlight | null = null;
   /** Batches that came before the token was verified. */
   #early: BatchMessage[] = [];
   #heardAt: number;
@@ -106,7 +107,7 @@ export class ViewerSocket {
     const { limits, seconds, now } = this.#context;
     // More than, because the second in which a socket was born had begun before it.
     if (this.#state === 'new' && (seconds - this.#bornAt) * 1000 > limits.helloMs) this.#state = 'watcher';
-    if (this.#inFlight !== null && this.#inFlight.size > 0) this.#giveUpBefore(now() - limits.answerMsMax);
+    if (this.#inFlight !== null && this.#inFlight.size > 0) this.#giveUpUpTo(now() - limits.answerMsMax);
     const silentMs = (seconds - this.#heardAt) * 1000;
     if (silentMs >= 2 * limits.keepaliveMs) this.terminate();
     else if (silentMs >= limits.keepaliveMs && !this.#isPinged && this.isOpen()) {
@@ -171,7 +172,7 @@ export class ViewerSocket {
 
   #becomeSender(): void {
     this.#state = 'sender';
-    this.#inFlight = new Map();
+    this.#inFlight = new InFlight();
     const early = this.#early;
     this.#early = [];
     for (const batch of early) this.#submit(batch);
@@ -183,7 +184,7 @@ export class ViewerSocket {
     if (inFlight === null || inFlight.has(seq)) return;
     if (inFlight.size >= BATCHES_IN_FLIGHT_MAX) return this.#answerError(seq, 'rate-limited', RETRY_MS);
     const { ingest, stats, now } = this.#context;
-    inFlight.set(seq, now());
+    inFlight.add(seq, now());
     stats.inFlight += 1;
     stats.batches += 1;
     ingest.submit(
@@ -200,9 +201,8 @@ export class ViewerSocket {
 
   #onReply(seq: number, reply: IngestReply): void {
     const { stats, now, observeAckMs } = this.#context;
-    const submittedAt = this.#inFlight?.get(seq);
+    const submittedAt = this.#inFlight?.take(seq);
     if (submittedAt !== undefined) {
-      this.#inFlight!.delete(seq);
       stats.inFlight -= 1;
       observeAckMs(now() - submittedAt);
     }
@@ -218,10 +218,8 @@ export class ViewerSocket {
     }
   }
 
-  #giveUpBefore(submittedBefore: number): void {
-    for (const [seq, submittedAt] of this.#inFlight!) {
-      if (submittedAt > submittedBefore) continue;
-      this.#inFlight!.delete(seq);
+  #giveUpUpTo(submittedAt: number): void {
+    for (const seq of this.#inFlight!.takeUpTo(submittedAt)) {
       this.#context.stats.inFlight -= 1;
       this.#answerError(seq, 'unavailable', RETRY_MS);
     }
