@@ -41,6 +41,8 @@ export function reactionsRoute(
   const { config, ingest, runtime, observeAckMs = () => {} } = options;
   const limiter = new PostLimiter(runtime.clock, limits.postsPerSecondMax);
 
+  // Fastify reads it unless told not to.
+  app.removeContentTypeParser('text/plain');
   app.addContentTypeParser('application/msgpack', { parseAs: 'buffer' }, (_request, body, done) => {
     try {
       done(null, decodeMsgpack(body as Buffer));

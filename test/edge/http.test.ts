@@ -176,7 +176,9 @@ describe('POST /reactions', () => {
   });
 
   it('[EDGE-12] refuses other media types, and bodies too large', async () => {
-    expectProblem(await post('a=b', { 'content-type': 'application/x-www-form-urlencoded' }), 415, 'unsupported-media-type');
+    for (const type of ['application/x-www-form-urlencoded', 'text/plain']) {
+      expectProblem(await post('a=b', { 'content-type': type }), 415, 'unsupported-media-type');
+    }
     expectProblem(await post(`"${'x'.repeat(70_000)}"`), 413, 'too-large');
   });
 
