@@ -87,11 +87,13 @@ function describe(url: string, { regions, database }: DevStatus, data: string | 
     const nats = nats_pid === null ? '' : `, nats-server pid ${nats_pid}`;
     return `  ${id.padEnd(10)} ${api}   admin ${admin}   pid ${pid}${nats}   log: ${parts['log']}`;
   });
+  const isEmbedded = regions.every(({ nats_pid }) => nats_pid === null);
+  const keeps = isEmbedded ? ': the windows only; counts are in memory and end with this process, so old streams no longer balance' : '';
   return [
     '',
     `  live page  ${url}`,
     ...rows,
     `  database   ${database}`,
-    `  data       ${data ?? 'temporary, removed at the end'}`,
+    `  data       ${data === undefined ? 'temporary, removed at the end' : `${data}${keeps}`}`,
   ].join('\n');
 }

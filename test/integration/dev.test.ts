@@ -26,8 +26,8 @@ class Running {
   readonly child: ChildProcess;
   readonly finished: Promise<Finished>;
 
-  constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd: tmpdir() });
+  constructor(args: readonly string[], [program, ...first]: readonly [string, ...string[]] = [process.execPath, MAIN], cwd = tmpdir()) {
+    this.child = spawn(program, [...first, ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd });
     this.child.stdout!.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     this.child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     this.finished = new Promise((resolve) => {
@@ -210,6 +210,21 @@ test('[CLI-11] embedded: the same commands work, what it lacks is said, and noth
   for (const name of folders) expect(existsSync(name)).toBe(false);
 });
 
+test('[CLI-27] npm start ends in order when npm is told to, and says what an embedded run keeps', { timeout: 60_000 }, async () => {
+  port = await findFreeRange();
+  const args = ['--embedded', '--regions', 'us', '--data', path.join(folder, 'embedded'), '--port', String(port)];
+  // Without scripts before it: the build is done.
+  dev = new Running(args, ['npm', 'start', '--ignore-scripts', '--'], ROOT);
+  const started = dev;
+  await vi.waitFor(() => expect(started.stdout, started.stderr).toContain('Ready in'), { timeout: READY_MS_MAX, interval: 50 });
+  expect(dev.stdout).toContain('the windows only');
+  const processes = descendants(dev.child.pid!);
+  expect(processes.length).toBeGreaterThanOrEqual(2);
+  dev.child.kill('SIGTERM');
+  await expectGone(processes);
+  expect((await dev.finished).stdout).toContain('Stopped.');
+});
+
 test('[CLI-11] a dev that cannot start says why, and leaves nothing behind', { timeout: 60_000 }, async () => {
   port = await findFreeRange();
   dev = new Running(['dev', '--port', String(port), '--database-url', 'postgres://127.0.0.1:9/none']);
@@ -236,6 +251,7 @@ test('[CLI-7] exit codes say what kind of no it is', async () => {
   );
   expect(codes.map(({ code }) => code)).toEqual([0, 0, 2, 2, 3, 3, 2]);
   for (const { stderr } of codes) expect(stderr).not.toContain('    at ');
+  expect(await ovation('migrate', '--database-url', 'postgres://127.0.0.1:9/none')).toMatchObject({ code: 3, stderr: expect.stringContaining('ovation: the database does not answer') });
 });
 
 /** The folders that a process' children were told to keep data in. */
