@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { MigrationDrift, MigrationFailed, migrate } from '../analytics/migrate.ts';
 import { WindowStoreUnavailable } from '../analytics/window-store.ts';
 import { InvalidConfig, readDatabaseUrl } from '../config.ts';
-import { CommandFailure } from './failure.ts';
+import { CommandFailure, EXIT_CODES, type ExitReason } from './failure.ts';
 
 export interface MigrateCommandOptions {
   readonly databaseUrl: string | null;
@@ -44,21 +44,23 @@ function databaseUrlOf(given: string | undefined): string | null {
   }
 }
 
-/** Answers the exit code: 0 done, 1 refused or failed, 2 not configured. */
+/** Answers the exit code. @throws CommandFailure instead, when the answer is not JSON */
 export async function migrateCommand({ databaseUrl, json, write }: MigrateCommandOptions): Promise<number> {
-  if (databaseUrl === null) {
-    write(json ? JSON.stringify({ error: 'OVATION_DATABASE_URL is not set' }) : 'Set OVATION_DATABASE_URL to the database of windows.');
-    return 2;
-  }
+  const fail = (reason: ExitReason, error: string, detail: string): number => {
+    if (!json) throw new CommandFailure(reason, detail);
+    write(JSON.stringify({ error, detail }));
+    return EXIT_CODES[reason];
+  };
+  if (databaseUrl === null) return fail('usage', 'InvalidConfig', 'set OVATION_DATABASE_URL to the database of windows');
   try {
     const { applied, present } = await migrate(databaseUrl);
     if (json) write(JSON.stringify({ applied, present }));
     else if (applied.length === 0) write(`Up to date: ${present.length} migrations.`);
     else for (const name of applied) write(`Applied ${name}`);
-    return 0;
+    return EXIT_CODES.ok;
   } catch (error) {
-    if (!(error instanceof MigrationDrift || error instanceof MigrationFailed || error instanceof WindowStoreUnavailable)) throw error;
-    write(json ? JSON.stringify({ error: error.name, detail: error.message }) : `${error.name}: ${error.message}`);
-    return 1;
+    if (error instanceof WindowStoreUnavailable) return fail('unreachable', error.name, `the database does not answer: ${error.message}`);
+    if (error instanceof MigrationDrift || error instanceof MigrationFailed) return fail('no', error.name, error.message);
+    throw error;
   }
 }

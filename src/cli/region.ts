@@ -5,7 +5,7 @@ import { InvalidTopology } from '../../regions/topology.ts';
 import { InvalidConfig, VARIABLES, readConfig, type Config } from '../config.ts';
 import { InvalidPolicy } from '../moderation/policy.ts';
 import { reportReady, whenParentEnds } from './dev/child-channel.ts';
-import { CommandFailure, EXIT_CODES, describeError, type ExitReason } from './failure.ts';
+import { CommandFailure, EXIT_CODES, type ExitReason } from './failure.ts';
 import { stopSignal } from './stop-signal.ts';
 
 /** What `ovation dev` is told by the regions that it starts. */
@@ -77,8 +77,9 @@ function configFromEnvironment(): Config {
   try {
     return readConfig();
   } catch (error) {
-    const operating = error instanceof InvalidConfig || error instanceof InvalidTopology || error instanceof InvalidPolicy;
-    if (operating) throw new CommandFailure('usage', describeError(error));
+    if (error instanceof InvalidConfig) throw new CommandFailure('usage', error.message);
+    if (error instanceof InvalidTopology) throw new CommandFailure('usage', `OVATION_TOPOLOGY: ${error.message}`);
+    if (error instanceof InvalidPolicy) throw new CommandFailure('usage', `OVATION_POLICY_FILE: ${error.message}`);
     throw error;
   }
 }

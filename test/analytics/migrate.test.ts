@@ -78,10 +78,12 @@ describe.skipIf(!postgresAvailable)('migrations', () => {
     const command = (databaseUrl: string | null, json: boolean) => migrateCommand({ databaseUrl, json, write: (line) => lines.push(line) });
     expect(await command(url, true)).toBe(0);
     expect(await command(url, false)).toBe(0);
-    expect(await command(null, false)).toBe(2);
-    expect(await command('postgres://postgres@127.0.0.1:1/nowhere', true)).toBe(1);
+    expect(await command(null, true)).toBe(2);
+    expect(await command('postgres://postgres@127.0.0.1:1/nowhere', true)).toBe(3);
     expect(lines.slice(0, 2)).toEqual([JSON.stringify({ applied: FILES, present: [] }), 'Up to date: 2 migrations.']);
     expect(lines[3]).toContain('WindowStoreUnavailable');
+    await expect(command(null, false)).rejects.toMatchObject({ name: 'CommandFailure', reason: 'usage' });
+    await expect(command('postgres://postgres@127.0.0.1:1/nowhere', false)).rejects.toMatchObject({ reason: 'unreachable' });
     await expect(migrate('postgres://postgres@127.0.0.1:1/nowhere')).rejects.toThrow(WindowStoreUnavailable);
   });
 });
