@@ -27,6 +27,7 @@ Examples:
   $ ovation chaos delay us eu 75ms             75 ms each way: a round trip of 150 ms
   $ ovation chaos kill us                      kill -9 the region's process; dev restarts it
   $ ovation chaos kill us-nats                 kill -9 its nats-server; dev restarts it
+  $ ovation chaos kill database                kill -9 the embedded database; dev restarts it
   $ ovation chaos status`,
     );
 
@@ -58,8 +59,8 @@ Examples:
       report(await connect(options).link({ from: a ?? '*', to: b ?? '*', action: 'heal' }), options);
     });
 
-  subcommand(chaos, 'kill', 'kill -9 a region (us) or its nats-server (us-nats); dev restarts it.')
-    .argument('<target>', 'a region, or a region with -nats', parseId)
+  subcommand(chaos, 'kill', 'kill -9 a region (us), its nats-server (us-nats) or the database; dev restarts it.')
+    .argument('<target>', 'a region, a region with -nats, or database', parseId)
     .action(async (target: string, options: ChaosOptions) => report(await connect(options).kill({ target }), options));
 
   subcommand(chaos, 'status', 'Show regions, links and database.').action(async (options: ChaosOptions) =>
@@ -101,4 +102,5 @@ function report(status: DevStatus, { json }: ChaosOptions): void {
     const nats = region.nats_pid === null ? '' : `, nats-server pid ${region.nats_pid}`;
     console.log(`${region.id}  ${region.state}  ${region.api}  pid ${region.pid ?? '–'}${nats}, restarts ${region.restarts}`);
   }
+  console.log(`database  ${status.database}`);
 }
