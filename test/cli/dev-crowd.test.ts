@@ -65,10 +65,18 @@ describe('the crowd of a dev', () => {
   let regions: CountingRegion[] = [];
   let crowd: DevCrowd;
   let unwatchedMs = UNWATCHED_MS_MAX;
-  /** Real, but for how long the crowd stays unwatched. */
+  let ticks = 0;
+  /** Real, but for how long the crowd stays unwatched; counts the turns of whatever goes on and on. */
   const runtime: Runtime = {
     ...realRuntime,
-    timers: { ...realRuntime.timers, after: (ms, call) => realRuntime.timers.after(ms === UNWATCHED_MS_MAX ? unwatchedMs : ms, call) },
+    timers: {
+      after: (ms, call) => realRuntime.timers.after(ms === UNWATCHED_MS_MAX ? unwatchedMs : ms, call),
+      every: (ms, call) =>
+        realRuntime.timers.every(ms, () => {
+          call();
+          ticks += 1;
+        }),
+    },
   };
 
   beforeEach(async () => {
@@ -87,6 +95,8 @@ describe('the crowd of a dev', () => {
   test('[CLI-30] taps at the rate asked for in all regions, changes it while it runs, and ends with every tap answered', async () => {
     // At this rate the first tap is minutes away; the change must not wait for it.
     await crowd.change({ taps_per_second: 0.01 });
+    const planned = ticks + 3;
+    await vi.waitFor(() => expect(ticks).toBeGreaterThan(planned), WAIT);
     await crowd.change({ taps_per_second: 60 });
     expect(crowd.status().viewers).toBe(12);
     await vi.waitFor(() => expect(counted()).toBeGreaterThan(10), WAIT);
