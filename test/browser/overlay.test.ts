@@ -160,6 +160,7 @@ describe.skipIf(!browserAvailable)('<live-reactions> in Chromium', () => {
     await page.getByRole('button', { name: 'React with clap' }).click();
     const calm = page.locator('live-reactions .calm');
     await expect.poll(() => calm.innerText(), WAIT).toMatch(/🔥\s*48\s*1,300 a second/);
+    expect(await calm.isVisible()).toBe(true);
     expect(await stats()).toMatchObject({ spawned: 0, animationFrames: 0, running: false });
 
     await page.emulateMedia({ reducedMotion: 'no-preference' });

@@ -84,6 +84,11 @@ export class SpawnPlan {
     return true;
   }
 
+  /** Emoji that something is kept of: 128 at most. */
+  get size(): number {
+    return this.#lanes.size;
+  }
+
   /** Takes a frame in that arrived at `now`, in milliseconds of any clock. */
   heed(frame: CrowdFrame, now: number): void {
     const gapMs = Math.max(INTERVAL_MS_MIN, now - this.#frameAt);
@@ -171,7 +176,7 @@ export class SpawnPlan {
       const endless = lane.credit === Number.POSITIVE_INFINITY;
       const waits = lane.credit > 0 || echoes;
       const wanted = demands.has(emoji);
-      const goesOn = wanted ? waits || !silent : waits && !endless && !folded && this.#lanes.size <= LANES_MAX;
+      const goesOn = wanted ? waits || !silent : waits && !folded && this.#lanes.size <= LANES_MAX;
       if (!goesOn) this.#lanes.delete(emoji);
       else if (endless) lane.credit = 0;
     }

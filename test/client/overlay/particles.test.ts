@@ -85,6 +85,24 @@ describe('particles', () => {
     expect(left).toEqual([...left].sort((one, other) => one - other));
   });
 
+  it('[OVL-10] one that outlives those before it keeps its own life and place', () => {
+    let fortune = 0;
+    const particles = new Particles(() => fortune);
+    particles.spawn(1, 0, 0.1);
+    fortune = 0.999;
+    particles.spawn(2, 0, 0.9);
+    step(particles, 1_990);
+    const [x, y] = [particles.x[1]!, particles.y[1]!];
+    step(particles, 20);
+    expect([particles.count, particles.sprite[0]]).toEqual([1, 2]);
+    expect(Math.abs(particles.x[0]! - x)).toBeLessThan(3);
+    expect(Math.abs(particles.y[0]! - y)).toBeLessThan(3);
+    step(particles, 1_180);
+    expect(particles.count).toBe(1);
+    step(particles, 20);
+    expect(particles.count).toBe(0);
+  });
+
   it('[OVL-10] one that starts later is not drawn until then', () => {
     const particles = new Particles(() => 0.5);
     particles.spawn(0, -50, 0.5);
