@@ -31,6 +31,7 @@ const DRIVERS = [
   ['(fastify|@fastify)', ['^src/edge/', '^src/observability/', '^src/cli/']],
   ['jose', ['^src/edge/auth\\.ts$']],
   ['prom-client', ['^src/observability/metrics\\.ts$']],
+  ['(react|react-dom)', ['^src/client/react\\.ts$']],
   ['pino', ['^src/observability/log\\.ts$']],
 ];
 
@@ -83,6 +84,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/(client|protocol|web)/' },
       to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'players-carry-the-protocol-only',
+      severity: 'error',
+      comment: 'What players load imports the protocol; of the service only commands and pages import it.',
+      from: { path: '^src/client/' },
+      to: { path: '^src/', pathNot: ['^src/client/', '^src/protocol/'] },
     },
     {
       name: 'adapters-only-at-the-root',

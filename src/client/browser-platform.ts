@@ -1,6 +1,5 @@
 /** What the SDK stands on where the app says nothing else: the browser's own, as far as it is there. */
 
-import type { Runtime } from '../../regions/runtime.ts';
 import type { PageLike, Platform } from './client-types.ts';
 
 export function browserPlatform(): Platform {
@@ -22,7 +21,7 @@ export function browserPlatform(): Platform {
   };
 }
 
-function browserRuntime(): Runtime {
+function browserRuntime(): Platform['runtime'] {
   let wall = Date.now();
   let monotonic = performance.now();
   let now = wall;
@@ -41,10 +40,6 @@ function browserRuntime(): Runtime {
       after(delayMs, call) {
         const timer = setTimeout(call, delayMs);
         return () => clearTimeout(timer);
-      },
-      every(intervalMs, call) {
-        const timer = setInterval(call, intervalMs);
-        return () => clearInterval(timer);
       },
     },
     random: { next: Math.random },

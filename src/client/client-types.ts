@@ -5,7 +5,7 @@
  * once, and exactly once when the region can be reached within five minutes.
  */
 
-import type { Runtime } from '../../regions/runtime.ts';
+import type { Clock, Random, Timers } from '../../regions/runtime.ts';
 import type { FrameMessage } from '../protocol/messages.ts';
 
 export interface ReactionsOptions {
@@ -104,9 +104,11 @@ export interface ReactionsError {
   readonly temporary: boolean;
 }
 
+export type Delays = Pick<Timers, 'after'>;
+
 /** The parts of a browser that the SDK stands on. */
 export interface Platform {
-  readonly runtime: Runtime;
+  readonly runtime: { readonly clock: Clock; readonly timers: Delays; readonly random: Random };
   readonly WebSocket: (new (url: string, protocol: string) => SocketLike) | undefined;
   readonly fetch: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
   readonly sendBeacon: ((url: string, body: Blob) => boolean) | undefined;

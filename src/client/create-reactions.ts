@@ -20,9 +20,10 @@ export function createReactions(options: ReactionsOptions): Reactions {
   const engine = new Engine(checked, platform, listeners);
   const { timers } = platform.runtime;
   let unwatch = (): void => {};
+  if (!checked.isUsable) engine.end();
   const cancelStart = timers.after(0, () => {
     if (checked.problems.length > 0) engine.report('invalid-options', checked.problems.join('. '), false);
-    if (checked.endpoints.length === 0 || checked.problems.length > checked.endpoints.length) return engine.end();
+    if (!checked.isUsable) return;
     // Before it connects: a page that is hidden already has ten seconds to be looked at.
     if (platform.page !== undefined) {
       unwatch = watchPage(platform.page, timers, {

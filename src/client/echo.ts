@@ -13,6 +13,9 @@ import type { Totals } from './client-types.ts';
 /** How long a number stands before it falls: frames come at least that often. */
 export const HOLD_MS = 2_500;
 
+/** What is shown too much is halved in this time. */
+const HALVED_MS = 250;
+
 interface Count {
   /** As the region says. */
   total: number;
@@ -28,6 +31,7 @@ interface Count {
 export class Echo {
   readonly #counts = new Map<string, Count>();
   #totals: Totals = Object.freeze({});
+  #shownAt = 0;
 
   /** What to show: the same object as long as nothing changed. */
   get totals(): Totals {
@@ -65,8 +69,11 @@ export class Echo {
         entry.shown = truth;
         entry.aheadSince = Infinity;
       } else if (entry.aheadSince === Infinity) entry.aheadSince = nowMs;
-      else if (nowMs - entry.aheadSince >= HOLD_MS) entry.shown -= Math.ceil((entry.shown - truth) / 2);
+      else if (nowMs - entry.aheadSince >= HOLD_MS) {
+        entry.shown -= Math.ceil((entry.shown - truth) * (1 - 0.5 ** ((nowMs - this.#shownAt) / HALVED_MS)));
+      }
     }
+    this.#shownAt = nowMs;
     this.#publish();
   }
 

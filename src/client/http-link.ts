@@ -3,8 +3,8 @@
  * are asked for every two seconds. To the engine it looks like any other connection [SDK-10].
  */
 
-import type { Cancel, Runtime } from '../../regions/runtime.ts';
-import { CLOSE_CODES } from '../protocol/close-codes.ts';
+import type { Cancel } from '../../regions/runtime.ts';
+import { CLOSE_CODES, CLOSE_RESTART } from '../protocol/close-codes.ts';
 import { MalformedMessage } from '../protocol/message-rules.ts';
 import type { BatchMessage, FrameMessage, Hello, Welcome } from '../protocol/messages.ts';
 import { serverMessageOf } from '../protocol/server-messages.ts';
@@ -28,7 +28,7 @@ interface Totals {
 
 export function openHttp(
   fetch: NonNullable<Platform['fetch']>,
-  { timers, random }: Runtime,
+  { timers, random }: Platform['runtime'],
   endpoint: string,
   streamId: string,
   events: LinkEvents,
@@ -79,6 +79,8 @@ export function openHttp(
     const pace = { palette: answer.palette ?? {}, batch_ms: BATCH_MS, frame_ms: POLL_MS };
     const isFirst = shown === null;
     const welcome = serverMessageOf({ ...answer, ...pace, type: 'welcome' }) as Welcome;
+    // The address leads elsewhere now, where our session is not known.
+    if (!isFirst && welcome.region !== region) return lost(CLOSE_RESTART, `${welcome.region} answers instead of ${region}`);
     const hints = Object.fromEntries(
       Object.entries(welcome.totals)
         .map(([emoji, total]) => [emoji, Math.min(HINT_MAX, total - (shown?.[emoji] ?? total))] as const)

@@ -1,4 +1,4 @@
-/** The app's options, checked: what cannot be used is told in words, and never thrown. Pure. */
+/** What the app gives, checked: what cannot be used is told in words, and never thrown. Pure. */
 
 import { isId } from '../../crdt/ids.ts';
 import { isViewerId } from '../protocol/message-rules.ts';
@@ -12,8 +12,10 @@ export interface CheckedOptions {
   readonly palette: Palette;
   readonly transport: 'auto' | 'websocket' | 'http';
   readonly watchOnly: boolean;
-  /** What is wrong; empty when everything can be used. */
+  /** What is wrong; empty when nothing is. */
   readonly problems: readonly string[];
+  /** False when no connection can come of it. Of several endpoints some may be wrong. */
+  readonly isUsable: boolean;
 }
 
 /** `base` is the page's address, which relative endpoints belong to. */
@@ -28,7 +30,8 @@ export function checkOptions(options: ReactionsOptions, base: string | undefined
   if (endpoints.length + problems.length === 0) problems.push('endpoints is missing');
   if (!isId(streamId)) problems.push('streamId must match [A-Za-z0-9_-]{1,64}');
   if (viewerId !== undefined && !isViewerId(viewerId)) problems.push('viewerId must be 1 to 128 visible ASCII characters');
-  return { endpoints, streamId, viewerId, getToken, palette: Object.freeze({ ...palette }), transport, watchOnly, problems };
+  const isUsable = endpoints.length > 0 && isId(streamId) && (viewerId === undefined || isViewerId(viewerId));
+  return { endpoints, streamId, viewerId, getToken, palette: Object.freeze({ ...palette }), transport, watchOnly, problems, isUsable };
 }
 
 function endpointOf(text: string, base: string | undefined): string | null {
@@ -37,5 +40,16 @@ function endpointOf(text: string, base: string | undefined): string | null {
     return /^https?:$/.test(protocol) ? `${protocol}//${host}${pathname.replace(/\/$/, '')}` : null;
   } catch {
     return null;
+  }
+}
+
+/** The claim `sub` of a JSON Web Token: who the region will take us for. */
+export function subjectOf(token: string | undefined): string | undefined {
+  try {
+    const payload = token?.split('.')[1]?.replaceAll('-', '+').replaceAll('_', '/');
+    const { sub } = JSON.parse(atob(payload ?? '')) as { readonly sub?: unknown };
+    return typeof sub === 'string' ? sub : undefined;
+  } catch {
+    return undefined;
   }
 }

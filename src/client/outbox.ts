@@ -12,12 +12,11 @@ import { Session, WaitingTaps, type SentBatch } from './session.ts';
 export interface BoundSession {
   readonly region: string;
   readonly session: Session;
-  /** Where the region was met last. */
+  /** Where the region was met last, or is looked for. */
   endpoint: string;
   /** When what it has not answered is offered again, once it was left. */
   retryAt: number;
   failures: number;
-  isPosting: boolean;
 }
 
 /** Without an answer a batch is sent again after this time; regions give up on their own after 5 s. */
@@ -47,7 +46,7 @@ export class Outbox {
       const known = this.#left.find((left) => left.region === region);
       this.#left = this.#left.filter((left) => left !== known && left.session.unansweredCount > 0);
       const session = known?.session ?? new Session(newId, ANSWER_MS_MAX);
-      this.#current = { region, session, endpoint, retryAt: 0, failures: 0, isPosting: false };
+      this.#current = { region, session, endpoint, retryAt: 0, failures: 0 };
     }
     this.#current.endpoint = endpoint;
     return this.#current;

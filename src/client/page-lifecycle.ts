@@ -3,8 +3,8 @@
  * with it. What waits is sent the moment it is hidden, because on phones that may be the last one [SDK-11].
  */
 
-import type { Cancel, Timers } from '../../regions/runtime.ts';
-import type { PageLike } from './client-types.ts';
+import type { Cancel } from '../../regions/runtime.ts';
+import type { Delays, PageLike } from './client-types.ts';
 
 export interface PageTurns {
   /** The page may not come back: send what waits. `isLeaving` when sockets end with it. */
@@ -17,7 +17,7 @@ export interface PageTurns {
 const HIDDEN_MS = 10_000;
 
 /** Ends with a call of what it answers. */
-export function watchPage(page: PageLike, timers: Timers, turns: PageTurns): Cancel {
+export function watchPage(page: PageLike, timers: Delays, turns: PageTurns): Cancel {
   const { document } = page;
   let isOffline = false;
   let isLeft = false;

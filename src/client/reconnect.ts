@@ -55,7 +55,7 @@ export class Reconnect {
   readonly #canRenewToken: boolean;
   #index = 0;
   #failures = 0;
-  /** WebSockets in a row that never got as far as a welcome. */
+  /** Attempts in a row since a WebSocket got as far as a welcome. */
   #unwelcomed = 0;
   #hasRenewedToken = false;
   #overHttp: boolean;
@@ -74,7 +74,10 @@ export class Reconnect {
   lost(loss: Loss, random: Random): Decision {
     const { code, reason } = loss;
     const error = { code: CODE_NAMES.get(code) ?? 'unreachable', message: reason, temporary: false };
-    if (loss.wasStable) this.#forgive();
+    if (loss.wasStable) {
+      this.#failures = 0;
+      this.#hasRenewedToken = false;
+    }
     if (code === NOT_OVATION || code === CLOSE_CODES['not-found']) {
       this.#endpoints.splice(this.#index, 1);
       this.#index %= Math.max(1, this.#endpoints.length);
@@ -90,20 +93,28 @@ export class Reconnect {
     return this.#failed(loss, { ...error, temporary: true }, random);
   }
 
+  /** The app had no token to connect with. */
+  withoutToken(random: Random): Attempt {
+    this.#failures += 1;
+    return this.#wait(this.#failures, random);
+  }
+
   /** The next connection is over WebSocket again. */
   leaveHttp(): void {
     this.#overHttp = false;
-    this.#forgive();
+    this.#unwelcomed = 0;
   }
 
   #failed(loss: Loss, error: ReactionsError, random: Random): Decision {
     this.#failures += 1;
-    this.#unwelcomed = loss.wasWelcomed ? 0 : this.#unwelcomed + 1;
+    if (!loss.wasWelcomed) this.#unwelcomed += 1;
+    else if (!this.#overHttp) this.#unwelcomed = 0;
     const endpoints = this.#endpoints.length;
     const isLeft = !loss.wasWelcomed || loss.wasSilent || loss.code === CLOSE_CODES.overloaded;
-    if (isLeft) this.#index = (this.#index + 1) % endpoints;
-    // Where WebSocket seems blocked the two take turns, because it may as well be the network.
-    if (this.#transport === 'auto') this.#overHttp = this.#unwelcomed >= BLOCKED_AFTER && !this.#overHttp;
+    // Where WebSocket seems blocked each endpoint is tried both ways, because it may as well be the network.
+    const triesHttp = this.#transport === 'auto' && this.#unwelcomed >= BLOCKED_AFTER && !this.#overHttp;
+    if (isLeft && !triesHttp) this.#index = (this.#index + 1) % endpoints;
+    this.#overHttp = triesHttp || this.#transport === 'http';
     // Told once no endpoint is left that was not tried, or none that keeps what it welcomes.
     const isTold = this.#unwelcomed === endpoints || (loss.wasWelcomed && this.#failures > endpoints);
     return { next: this.#wait(Math.ceil(this.#failures / endpoints), random), error: isTold ? error : null };
@@ -113,9 +124,4 @@ export class Reconnect {
     return { ...this.attempt, delayMs: waitMs(round, random) };
   }
 
-  #forgive(): void {
-    this.#failures = 0;
-    this.#unwelcomed = 0;
-    this.#hasRenewedToken = false;
-  }
 }

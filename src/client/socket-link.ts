@@ -4,13 +4,12 @@
  * from a region that once sends a message that this client cannot read.
  */
 
-import type { Timers } from '../../regions/runtime.ts';
 import { MalformedMessage, expect } from '../protocol/message-rules.ts';
 import { SUBPROTOCOL_MSGPACK, type ServerMessage } from '../protocol/messages.ts';
 import { writeClientMessage } from '../protocol/msgpack-client-writer.ts';
 import { serverMessageOfFields } from '../protocol/msgpack-fields.ts';
 import { readMsgpack } from '../protocol/msgpack-reader.ts';
-import type { Platform, SocketLike } from './client-types.ts';
+import type { Delays, Platform, SocketLike } from './client-types.ts';
 import type { Link, LinkEvents } from './link.ts';
 import { NOT_OVATION } from './reconnect.ts';
 
@@ -20,7 +19,7 @@ const UNREADABLE_MAX = 8;
 const OPEN = 1;
 
 /** @throws when the platform does not take the URL */
-export function openSocket(WebSocket: NonNullable<Platform['WebSocket']>, timers: Timers, url: string, events: LinkEvents): Link {
+export function openSocket(WebSocket: NonNullable<Platform['WebSocket']>, timers: Delays, url: string, events: LinkEvents): Link {
   const socket: SocketLike = new WebSocket(url.replace(/^http/, 'ws'), SUBPROTOCOL_MSGPACK);
   let isWelcomed = false;
   let unreadable = 0;

@@ -1,14 +1,14 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { GroundTruth } from '../../src/cli/load/ground-truth.ts';
-import { Session } from '../../src/cli/load/session.ts';
+import { ViewerSession } from '../../src/cli/load/session.ts';
 import { BATCHES_IN_FLIGHT_MAX, REACTIONS_PER_BATCH_MAX, TAPS_PER_REACTION_MAX, type BatchMessage } from '../../src/protocol/messages.ts';
 
 const ack = (seq: number, accepted: number, clamped = 0, duplicate = false) => ({ type: 'ack', seq, accepted, clamped, duplicate }) as const;
 const error = (seq: number, temporary: boolean, code = 'overloaded') => ({ type: 'error', seq, code, message: '', temporary }) as const;
 
 test('[CLI-3] a batch is resent unchanged, in order, until it is answered; later taps go into a later one', () => {
-  const session = new Session('s', new GroundTruth());
+  const session = new ViewerSession('s', new GroundTruth());
   session.tap('heart', 2, 0);
   const first = session.nextBatch(1)!;
   session.tap('heart', 5, 2);
@@ -24,7 +24,7 @@ test('[CLI-3] a batch is resent unchanged, in order, until it is answered; later
 
 test('[CLI-3] at most 32 batches are unanswered; what is tapped meanwhile waits and is not lost', () => {
   const truth = new GroundTruth();
-  const session = new Session('s', truth);
+  const session = new ViewerSession('s', truth);
   for (let tap = 0; tap < 40; tap++) {
     session.tap('heart', 1, tap);
     session.nextBatch(tap);
@@ -39,7 +39,7 @@ test('[CLI-3] at most 32 batches are unanswered; what is tapped meanwhile waits 
 
 test('a temporary refusal is resent when its time has come, a permanent one never', () => {
   const truth = new GroundTruth();
-  const session = new Session('s', truth);
+  const session = new ViewerSession('s', truth);
   session.tap('heart', 1, 0);
   session.nextBatch(0);
   session.tap('nope', 2, 0);
@@ -54,7 +54,7 @@ test('a temporary refusal is resent when its time has come, a permanent one neve
 
 test('what can no longer be told is in doubt, what was never sent is not', () => {
   const truth = new GroundTruth();
-  const session = new Session('s', truth);
+  const session = new ViewerSession('s', truth);
   session.tap('heart', 3, 0);
   session.nextBatch(0);
   session.refuse(error(1, false, 'stale-sequence'), 0);
@@ -75,7 +75,7 @@ test('[CLI-4] every tap is in exactly one of acknowledged, clamped, refused, in 
   fc.assert(
     fc.property(fc.array(action, { maxLength: 120 }), (actions) => {
       const truth = new GroundTruth();
-      const session = new Session('s', truth);
+      const session = new ViewerSession('s', truth);
       const sent: BatchMessage[] = [];
       let now = 0;
       for (const step of actions) {

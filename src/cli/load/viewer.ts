@@ -11,7 +11,7 @@ import { mayReconnect } from '../../protocol/close-codes.ts';
 import { MalformedMessage } from '../../protocol/message-rules.ts';
 import type { FrameMessage, ServerMessage, Welcome } from '../../protocol/messages.ts';
 import type { GroundTruth } from './ground-truth.ts';
-import { Session } from './session.ts';
+import { ViewerSession } from './session.ts';
 import type { Turn } from './timer-wheel.ts';
 import type { Wire } from './wire.ts';
 
@@ -61,7 +61,7 @@ const FRAME_BYTES_MAX = 256 * 1024;
 export class Viewer implements Turn {
   turnAt = Infinity;
   reconnects = 0;
-  readonly session: Session;
+  readonly session: ViewerSession;
   readonly #host: ViewerHost;
   readonly #options: ViewerOptions;
   #state: ViewerState = 'closed';
@@ -76,7 +76,7 @@ export class Viewer implements Turn {
   constructor(host: ViewerHost, options: ViewerOptions) {
     this.#host = host;
     this.#options = options;
-    this.session = new Session(options.sessionId, options.truth);
+    this.session = new ViewerSession(options.sessionId, options.truth);
   }
 
   get id(): string {

@@ -1,0 +1,188 @@
+import { describe, expect, test } from 'vitest';
+import { createReactions } from '../../src/client/create-reactions.ts';
+import type { Discontinuity, Reactions, ReactionsError } from '../../src/client/client-types.ts';
+import { RESEND_MS_MAX } from '../../src/protocol/messages.ts';
+import { createSimulatedRuntime } from '../support/simulated-runtime.ts';
+import { SimulatedWorld } from './simulated-regions.ts';
+
+const EMOJI = ['heart', 'fire', 'clap'];
+
+function watch(reactions: Reactions) {
+  const books = { acknowledged: 0, inDoubt: 0, dropped: 0, moved: 0, errors: [] as ReactionsError[] };
+  reactions.on('ack', ({ accepted }) => (books.acknowledged += accepted));
+  reactions.on('error', (error) => books.errors.push(error));
+  reactions.on('discontinuity', ({ reason, taps }: Discontinuity) => {
+    if (reason === 'in-doubt') books.inDoubt += taps;
+    if (reason === 'dropped') books.dropped += taps;
+    if (reason === 'moved') books.moved += 1;
+  });
+  return books;
+}
+
+describe('[SDK-4] every tap that was taken counts once, through bad weather', () => {
+  test.each(Array.from({ length: 30 }, (_, index) => index + 1))('seed %i', async (seed) => {
+    const runtime = createSimulatedRuntime(seed);
+    const world = new SimulatedWorld(runtime, 'us', 'eu', 'ap');
+    const names = ['us', 'eu', 'ap'];
+    const pick = <Value>(values: readonly Value[]): Value => values[Math.floor(runtime.random.next() * values.length)]!;
+    world.faults = { latencyMsMax: 150, lostAck: 0.3, lostBatch: 0.05, doubledAck: 0.1, unavailable: 0.1 };
+    const reactions = createReactions({
+      endpoints: names.map((name) => `https://${name}.test`),
+      streamId: 'derby',
+      platform: world.platform(),
+    });
+    const books = watch(reactions);
+    let taken = 0;
+    for (let turn = 0; turn < 150; turn++) {
+      taken += reactions.tap(pick(EMOJI), 1 + Math.floor(runtime.random.next() * 4));
+      const region = world.region(pick(names));
+      if (world.chance(0.06)) region.restart(pick([1006, 1012, 4503]));
+      if (world.chance(0.04)) region.isSilent = !region.isSilent;
+      if (world.chance(0.04)) region.isDown = !region.isDown;
+      if (world.chance(0.02)) world.webSocketsBlocked = !world.webSocketsBlocked;
+      // A name that is looked up anew may lead to another region.
+      if (world.chance(0.03)) world.routes.set(`${pick(names)}.test`, pick(names));
+      await runtime.runFor(runtime.random.next() * 1_000);
+    }
+    world.webSocketsBlocked = false;
+    world.faults = { ...world.faults, lostAck: 0, lostBatch: 0, unavailable: 0 };
+    for (const name of names) {
+      Object.assign(world.region(name), { isDown: false, isSilent: false });
+      world.routes.set(`${name}.test`, name);
+    }
+    await runtime.runUntil(() => books.acknowledged + books.inDoubt + books.dropped === taken, 2 * RESEND_MS_MAX);
+    // All this took less than five minutes, so nothing may be left in doubt.
+    expect(books).toMatchObject({ acknowledged: taken, inDoubt: 0, dropped: 0 });
+    expect(world.tapsCounted).toBe(taken);
+    expect(taken).toBeGreaterThan(50);
+    reactions.close();
+    await runtime.runFor(RESEND_MS_MAX);
+    expect(runtime.pendingTimers).toBe(0);
+  });
+});
+
+test('[SDK-3] what one region has not answered is offered to it alone, while new taps go to another one', async () => {
+  const runtime = createSimulatedRuntime(1);
+  const world = new SimulatedWorld(runtime, 'us', 'eu');
+  const reactions = createReactions({ endpoints: ['https://us.test', 'https://eu.test'], streamId: 'derby', platform: world.platform() });
+  const books = watch(reactions);
+  await runtime.runUntil(() => reactions.state === 'connected');
+  // Counted, and the acknowledgement is lost with the region.
+  world.faults = { ...world.faults, lostAck: 1 };
+  reactions.tap('heart', 3);
+  await runtime.runUntil(() => world.region('us').totals['heart'] === 3);
+  world.faults = { ...world.faults, lostAck: 0 };
+  world.region('us').isDown = true;
+  world.region('us').restart();
+  await runtime.runUntil(() => reactions.endpoint === 'https://eu.test' && reactions.state === 'connected');
+  expect(books.moved).toBe(1);
+  reactions.tap('fire', 2);
+  await runtime.runUntil(() => world.region('eu').totals['fire'] === 2);
+  await runtime.runFor(60_000);
+  expect(books.acknowledged).toBe(2);
+  expect(world.region('eu').totals['heart']).toBe(0);
+  world.region('us').isDown = false;
+  await runtime.runUntil(() => books.acknowledged === 5);
+  expect(new Set(world.sent.map(({ session }) => session)).size).toBe(2);
+  expect(world.tapsCounted).toBe(5);
+  expect(reactions.endpoint).toBe('https://eu.test');
+  reactions.close();
+});
+
+test('[SDK-3] an address that comes to lead to another region gets a new session, and no batch of the old one', async () => {
+  const runtime = createSimulatedRuntime(2);
+  const world = new SimulatedWorld(runtime, 'us', 'eu');
+  world.routes.set('any.test', 'us');
+  const reactions = createReactions({ endpoints: 'https://any.test', streamId: 'derby', platform: world.platform() });
+  const books = watch(reactions);
+  await runtime.runUntil(() => reactions.state === 'connected');
+  world.faults = { ...world.faults, lostAck: 1 };
+  reactions.tap('heart', 3);
+  await runtime.runUntil(() => world.tapsCounted === 3);
+  world.faults = { ...world.faults, lostAck: 0 };
+  world.routes.set('any.test', 'eu');
+  world.region('us').restart();
+  await runtime.runUntil(() => world.hellos.length === 2);
+  await runtime.runFor(30_000);
+  expect(world.sent.filter(({ region }) => region === 'eu')).toEqual([]);
+  world.routes.set('any.test', 'us');
+  world.region('eu').restart();
+  await runtime.runUntil(() => books.acknowledged === 3);
+  expect(world.hellos[2]!.session_id).toBe(world.hellos[0]!.session_id);
+  expect(world.hellos[2]!.unacked_from).toBe(1);
+  reactions.close();
+});
+
+test('[SDK-5] what stayed unanswered for five minutes is never sent again, and told to be in doubt', async () => {
+  const runtime = createSimulatedRuntime(3);
+  const world = new SimulatedWorld(runtime, 'us');
+  const reactions = createReactions({ endpoints: 'https://us.test', streamId: 'derby', platform: world.platform() });
+  const books = watch(reactions);
+  await runtime.runUntil(() => reactions.state === 'connected');
+  world.region('us').isSilent = true;
+  reactions.tap('heart', 3);
+  const sentAt = runtime.clock.now();
+  await runtime.runFor(10_000);
+  reactions.tap('fire', 2);
+  expect(reactions.totals).toMatchObject({ heart: 3, fire: 2 });
+  await runtime.run(sentAt + RESEND_MS_MAX - 1);
+  expect(books).toMatchObject({ inDoubt: 0, dropped: 0 });
+  await runtime.run(sentAt + RESEND_MS_MAX + 1);
+  expect(books).toMatchObject({ inDoubt: 3, dropped: 0 });
+  await runtime.run(sentAt + RESEND_MS_MAX + 10_001);
+  // Never sent, so it is known not to count.
+  expect(books).toMatchObject({ inDoubt: 3, dropped: 2 });
+  world.region('us').isSilent = false;
+  await runtime.runFor(60_000);
+  expect(reactions.state).toBe('connected');
+  expect(world.tapsCounted).toBe(0);
+  expect(reactions.totals).toMatchObject({ heart: 0, fire: 0 });
+  reactions.close();
+});
+
+test('[SDK-1] the first tap after a pause goes at once, what follows together, as often as the region says', async () => {
+  const runtime = createSimulatedRuntime(4);
+  const world = new SimulatedWorld(runtime, 'us');
+  world.faults = { ...world.faults, latencyMsMax: 0 };
+  const reactions = createReactions({ endpoints: 'https://us.test', streamId: 'derby', platform: world.platform() });
+  await runtime.runUntil(() => reactions.state === 'connected');
+  const tapFor = async (ms: number): Promise<number[]> => {
+    const from = world.sent.length;
+    const start = runtime.clock.now();
+    while (runtime.clock.now() < start + ms) {
+      reactions.tap('heart');
+      await runtime.runFor(60);
+    }
+    return world.sent.slice(from).map(({ at }) => at - start);
+  };
+  const atFirst = await tapFor(2_000);
+  expect(atFirst[0]).toBeLessThan(5);
+  expect(atFirst.length).toBeGreaterThanOrEqual(7);
+  expect(atFirst.length).toBeLessThanOrEqual(9);
+  const gaps = atFirst.slice(1).map((at, index) => Math.round(at - atFirst[index]!));
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(224);
+  expect(Math.max(...gaps)).toBeLessThanOrEqual(276);
+  expect(new Set(gaps).size).toBeGreaterThan(3);
+  const paces: unknown[] = [];
+  reactions.on('pace', (pace) => paces.push(pace));
+  for (const socket of world.region('us').sockets) socket.deliver({ type: 'pace', batch_ms: 1_000, level: 'relaxed' });
+  expect(paces).toEqual([{ batchMs: 1_000, level: 'relaxed' }]);
+  await runtime.runFor(2_000);
+  expect((await tapFor(4_000)).length).toBeLessThanOrEqual(5);
+  expect(world.sent.map(({ batch }) => batch.seq)).toEqual(world.sent.map((_, index) => index + 1));
+  reactions.close();
+});
+
+test('[SDK-2] at most 32 batches are out; a region that counts nothing gets no more', async () => {
+  const runtime = createSimulatedRuntime(5);
+  const world = new SimulatedWorld(runtime, 'us');
+  const reactions = createReactions({ endpoints: 'https://us.test', streamId: 'derby', platform: world.platform() });
+  await runtime.runUntil(() => reactions.state === 'connected');
+  world.region('us').refusal = { code: 'overloaded', temporary: true };
+  for (let tap = 0; tap < 200; tap++) {
+    reactions.tap('heart');
+    await runtime.runFor(100);
+  }
+  expect(Math.max(...world.sent.map(({ batch }) => batch.seq))).toBe(32);
+  reactions.close();
+});
