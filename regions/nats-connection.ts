@@ -59,6 +59,8 @@ export interface NatsConnection {
   ensureStream(spec: StreamSpec): Promise<StreamState>;
   /** Null when there is no such stream. */
   streamState(name: string): Promise<StreamState | null>;
+  /** The streams that take a subject, which may have wildcards. */
+  streamNames(subject: string): Promise<string[]>;
   /** Also when there is no such stream. */
   deleteStream(name: string): Promise<void>;
   /** Removes the messages below a sequence. */
@@ -161,6 +163,16 @@ class Connection implements NatsConnection {
     } catch (error) {
       throw unavailable(`stream ${name}`, error);
     }
+  }
+
+  async streamNames(subject: string): Promise<string[]> {
+    const names: string[] = [];
+    try {
+      for await (const name of this.#manager.streams.names(subject)) names.push(name);
+    } catch (error) {
+      throw unavailable(`streams of ${subject}`, error);
+    }
+    return names;
   }
 
   async deleteStream(name: string): Promise<void> {

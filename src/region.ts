@@ -81,7 +81,7 @@ export function natsParts(config: Config, log: Log): RegionParts {
     logReaders: new Map(
       peers.map(([name, { peer }]) => [name, createNatsLogReader({ region: name, address: peer, reader: region })]),
     ),
-    hotStore: (shard) => createJetstreamStore({ region, shard, address: own, log }),
+    hotStore: (shard) => createJetstreamStore({ region, shard, shardCount: config.shardCount, address: own, log }),
     windowQueue: createJetstreamWindowQueue({ region, address: own, log }),
     windowStore: config.databaseUrl === null ? null : createPostgresStore({ url: config.databaseUrl, log }),
   };
@@ -145,6 +145,7 @@ export async function startRegion(
     const aggregator: Aggregator = createAggregator({
       region,
       shard,
+      owns: (stream) => shardOf(stream, shardCount) === shard,
       hotStore: hotStore(shard),
       ledger,
       runtime,

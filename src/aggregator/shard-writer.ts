@@ -8,6 +8,7 @@
  */
 
 import { actorId, mintEpoch, parseActorId, type ActorId } from '../../crdt/actor.ts';
+import type { StreamId } from '../../crdt/ids.ts';
 import type { Ledger } from '../../crdt/ledger.ts';
 import { backoffMs } from '../../regions/backoff.ts';
 import { sleep, type Log, type Runtime } from '../../regions/runtime.ts';
@@ -17,6 +18,8 @@ import { restore, wholeState, type Changes, type ShardState } from './step.ts';
 export interface WriterParts {
   readonly region: string;
   readonly shard: number;
+  /** Whether a stream is this shard's; the journal may hold commits of others. */
+  readonly owns: (stream: StreamId) => boolean;
   readonly hotStore: HotStore;
   readonly ledger: Ledger;
   readonly runtime: Runtime;
@@ -160,7 +163,7 @@ export class ShardWriter {
     this.#count.recoveredCommits = 0;
     await this.#parts.hotStore.recover((commit) => {
       this.#count.recoveredCommits += 1;
-      if (!restore(this.#state, commit)) complete = false;
+      if (!restore(this.#state, commit, this.#parts.owns)) complete = false;
       this.#noteEpoch(commit.actor, epochs);
       this.#join(commit);
       this.#parts.onRecovered?.(commit);

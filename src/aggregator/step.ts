@@ -6,6 +6,7 @@
  * records, whole and absolute, and a reply is true only once these are durable: that is the loop's duty.
  */
 
+import type { StreamId } from '../../crdt/ids.ts';
 import { TokenBuckets } from '../antispam/token-bucket.ts';
 import type { Commit, CommitRow, SessionRecord } from '../hot-store/hot-store.ts';
 import type { Policy } from '../moderation/policy.ts';
@@ -110,10 +111,11 @@ export function* wholeState({ counts, sessions }: ShardState, now: number, bytes
   yield { rows, sessions: records };
 }
 
-/** Joins the sessions of a recovered commit; false when some found no room. */
-export function restore({ counts, sessions }: ShardState, commit: Commit): boolean {
+/** Joins the sessions of a recovered commit that belong to this shard; false when some found no room. */
+export function restore({ counts, sessions }: ShardState, commit: Commit, owns: (stream: StreamId) => boolean): boolean {
   let complete = true;
   for (const record of commit.sessions) {
+    if (!owns(record.stream)) continue;
     const scope = counts.open(record.stream)?.scope;
     if (scope === undefined || !sessions.join(scope, record, commit.at)) complete = false;
   }

@@ -73,7 +73,8 @@ export class HotStoreLost extends Error {
 
 export interface HotStore {
   /**
-   * Replays every commit still kept, oldest first.
+   * Replays every commit still kept, of each shard oldest first. Also those of the region's other shards:
+   * when the number of shards has changed, the streams have moved between them.
    * @throws HotStoreUnavailable
    */
   recover(visit: (commit: Commit) => void): Promise<void>;

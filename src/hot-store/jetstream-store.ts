@@ -4,7 +4,8 @@
  * Every write names the last sequence it expects, so a writer that has begun makes all earlier ones fail
  * [HOT-3]; every commit carries a message id, so a retry is stored once [HOT-4]. A journal that is full
  * refuses instead of forgetting [HOT-7]; what is forgotten is purged up to a sequence, never by age, so
- * that a commit outlives any outage of what derives from it [HOT-8]. A journal that was deleted, created anew or rolled back under a
+ * that a commit outlives any outage of what derives from it [HOT-8]. The journals of shards that a region no
+ * longer has are read as long as they are needed, and then removed [HOT-10]. A journal that was deleted, created anew or rolled back under a
  * living writer is told from another writer by its creation time and length [HOT-6]. A record that cannot
  * be read is logged and counted and does not hold up the others [HOT-5].
  */
@@ -19,6 +20,8 @@ import { HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type Ho
 export interface JetStreamStoreOptions {
   readonly region: string;
   readonly shard: number;
+  /** Of the region, now. Default 1 more than `shard`. */
+  readonly shardCount?: number;
   readonly address: NatsAddress;
   readonly log: Log;
   /** The journal's bound, which the server sets aside. A commit of n batches takes about 50 n bytes. */
@@ -35,6 +38,12 @@ const MILESTONES_MAX = 4_096;
 interface JournalEnd {
   readonly created: string;
   readonly sequence: number;
+}
+
+/** The journal of a shard that the region no longer has, and when its last commit was made. */
+interface Orphan {
+  readonly name: string;
+  lastAt: number;
 }
 
 /** The first commit of a stretch of time: all records below its sequence are of commits made before `at`. */
@@ -57,6 +66,7 @@ class JetStreamStore implements HotStore {
   #connection: NatsConnection | null = null;
   #end: JournalEnd | null = null;
   #milestones: Milestone[] = [];
+  #orphans: Orphan[] = [];
   #closed = false;
 
   constructor(options: JetStreamStoreOptions) {
@@ -74,8 +84,9 @@ class JetStreamStore implements HotStore {
   recover(visit: (commit: Commit) => void): Promise<void> {
     return this.#attempt(async (nats) => {
       const { created } = await nats.ensureStream(this.#spec);
+      await this.#recoverOthers(nats, visit);
       this.#milestones = [];
-      const sequence = await this.#replay(nats, (record, at) => {
+      const sequence = await this.#replay(nats, this.#spec.name, (record, at) => {
         if (record.kind !== 'commit') return;
         this.#passed(record.commit.at, at);
         visit(record.commit);
@@ -115,6 +126,7 @@ class JetStreamStore implements HotStore {
   }
 
   async forget(beforeMs: number): Promise<void> {
+    await this.#removeOrphans(beforeMs);
     const passed = this.#milestones.findLastIndex(({ at }) => at < beforeMs);
     const milestone = this.#milestones[passed];
     // A journal that has been lost since is no longer the one whose sequences these are.
@@ -142,7 +154,7 @@ class JetStreamStore implements HotStore {
     if (!(failure instanceof NatsWrongSequence)) throw failure;
     // A first try may have been stored although its acknowledgement was lost.
     let stored = false;
-    await this.#replay(nats, (record, sequence) => {
+    await this.#replay(nats, name, (record, sequence) => {
       if (sequence !== end.sequence + 1 || record.kind !== 'commit') return;
       stored = record.commit.actor === commit.actor && record.commit.sequence === commit.sequence;
     });
@@ -158,15 +170,40 @@ class JetStreamStore implements HotStore {
     if (this.#milestones.length > MILESTONES_MAX) this.#milestones = this.#milestones.filter((_, index) => index % 2 === 0);
   }
 
-  #replay(nats: NatsConnection, visit: (record: JournalRecord, sequence: number) => void): Promise<number> {
-    return nats.replay(this.#spec.name, ({ payload, sequence }) => {
+  /** Each orphan is one shard's to remove: the one that its number falls to. */
+  async #recoverOthers(nats: NatsConnection, visit: (commit: Commit) => void): Promise<void> {
+    const { region, shard, shardCount = shard + 1 } = this.#options;
+    this.#orphans = [];
+    for (const name of await nats.streamNames(`journal.${region}.*`)) {
+      if (name === this.#spec.name) continue;
+      const number = Number(name.slice(name.lastIndexOf('_') + 1));
+      const orphan: Orphan = { name, lastAt: 0 };
+      await this.#replay(nats, name, (record) => {
+        if (record.kind !== 'commit') return;
+        orphan.lastAt = Math.max(orphan.lastAt, record.commit.at);
+        visit(record.commit);
+      });
+      if (number >= shardCount && number % shardCount === shard) this.#orphans.push(orphan);
+    }
+  }
+
+  async #removeOrphans(beforeMs: number): Promise<void> {
+    const done = this.#orphans.filter(({ lastAt }) => lastAt < beforeMs);
+    for (const orphan of done) {
+      await this.#attempt((nats) => nats.deleteStream(orphan.name));
+      this.#orphans.splice(this.#orphans.indexOf(orphan), 1);
+    }
+  }
+
+  #replay(nats: NatsConnection, journal: string, visit: (record: JournalRecord, sequence: number) => void): Promise<number> {
+    return nats.replay(journal, ({ payload, sequence }) => {
       let record: JournalRecord;
       try {
         record = decodeRecord(payload);
       } catch (error) {
         if (!(error instanceof MalformedCommit)) throw error;
         this.stats.malformed += 1;
-        this.#options.log.error({ error, journal: this.#spec.name, sequence }, 'A journal record cannot be read: its commit is lost to this recovery.');
+        this.#options.log.error({ error, journal, sequence }, 'A journal record cannot be read: its commit is lost to this recovery.');
         return;
       }
       visit(record, sequence);

@@ -81,6 +81,7 @@ describe.skipIf(!natsAvailable)('aggregator on a real nats-server', () => {
       aggregator: createAggregator({
         region: 'us',
         shard: 0,
+        owns: () => true,
         hotStore,
         ledger,
         policy: () => DEFAULT_POLICY,

@@ -35,6 +35,7 @@ class Life {
     this.aggregator = createAggregator({
       region: 'us',
       shard: 0,
+      owns: (stream) => stream === DERBY,
       hotStore: this.store,
       ledger: this.ledger,
       policy: () => DEFAULT_POLICY,

@@ -52,7 +52,7 @@ function quietFeed(): FrameFeed {
 
 async function startOwn(cleanups: Cleanup[]): Promise<Server> {
   const aggregator = createAggregator({
-    region: 'us', shard: 0, hotStore: createMemoryStore(new MemoryJournal()), ledger: new Ledger(), runtime: realRuntime, log: QUIET,
+    region: 'us', shard: 0, owns: () => true, hotStore: createMemoryStore(new MemoryJournal()), ledger: new Ledger(), runtime: realRuntime, log: QUIET,
     windowsStoredBefore: () => 0, derivedBefore: () => Infinity, policy: () => DEFAULT_POLICY, admission: () => null, onCommit() {}, onFenced() {},
   });
   await aggregator.start();

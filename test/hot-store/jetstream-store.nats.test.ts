@@ -17,7 +17,7 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
   let server: NatsServer;
   let stores: JetStreamStore[] = [];
   /** Each test has a journal of its own. */
-  let shard = 0;
+  let journal = 0;
 
   beforeAll(async () => {
     server = await startNats();
@@ -26,11 +26,11 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
   afterEach(async () => {
     await Promise.all(stores.map((store) => store.close()));
     stores = [];
-    shard += 1;
+    journal += 1;
   });
 
   const open = (options: Partial<JetStreamStoreOptions> = {}): JetStreamStore => {
-    const store = createJetstreamStore({ region: 'us', shard, address: server.address, log: quiet, bytesMax: 16_000_000, ...options });
+    const store = createJetstreamStore({ region: `r${journal}`, shard: 0, address: server.address, log: quiet, bytesMax: 16_000_000, ...options });
     stores.push(store);
     return store;
   };
@@ -44,7 +44,7 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
 
   const wipe = async (): Promise<void> => {
     const nats = await connectNats(server.address, 'test');
-    await nats.deleteStream(`JOURNAL_us_${shard}`);
+    await nats.deleteStream(`JOURNAL_r${journal}_0`);
     await nats.close();
   };
 
@@ -54,7 +54,7 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
     const store = await writer();
     await store.commit(sampleCommit(ALICE, 1));
     const nats = await connectNats(server.address, 'test');
-    await nats.publish(`journal.us.${shard}`, new Uint8Array([255, 1, 2]));
+    await nats.publish(`journal.r${journal}.0`, new Uint8Array([255, 1, 2]));
     await nats.close();
     const errors: string[] = [];
     const reader = open({ log: { ...quiet, error: (_, message) => errors.push(message) } });
@@ -94,7 +94,7 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
     const store = await writer();
     // The first try, as the server has it.
     const nats = await connectNats(server.address, 'test');
-    await nats.publish(`journal.us.${shard}`, encodeCommit(sampleCommit(ALICE, 1)));
+    await nats.publish(`journal.r${journal}.0`, encodeCommit(sampleCommit(ALICE, 1)));
     await nats.close();
     await store.commit(sampleCommit(ALICE, 1));
     await store.commit(sampleCommit(ALICE, 2));
