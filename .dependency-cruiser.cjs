@@ -29,7 +29,7 @@ const DRIVERS = [
   ['@electric-sql', ['^src/analytics/pglite-server\\.ts$']],
   ['ws', ['^src/edge/', '^src/cli/']],
   ['(fastify|@fastify)', ['^src/edge/', '^src/observability/', '^src/cli/']],
-  ['jose', ['^src/edge/auth\\.ts$']],
+  ['jose', ['^src/edge/auth\\.ts$', '^src/cli/load/tokens\\.ts$']],
   ['prom-client', ['^src/observability/metrics\\.ts$']],
   ['(react|react-dom)', ['^src/client/react\\.ts$']],
   ['pino', ['^src/observability/log\\.ts$']],

@@ -70,7 +70,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     adminPort: integer('OVATION_ADMIN_PORT', read, 9081, 0, 65_535),
     shardCount: integer('OVATION_SHARDS', read, 1, 1, 256),
     databaseUrl: databaseUrl(read('OVATION_DATABASE_URL')),
-    jwt: jwt(read('OVATION_JWT_SECRET'), read('OVATION_JWKS_URL')),
+    jwt: jwt(jwtSecret(read('OVATION_JWT_SECRET')), read('OVATION_JWKS_URL')),
     origins: (read('OVATION_ORIGINS') ?? '*').split(',').map((origin) => origin.trim()),
     policy: policyFile === undefined ? DEFAULT_POLICY : parsePolicy(readJsonFile('OVATION_POLICY_FILE', policyFile)),
     logLevel,
@@ -81,6 +81,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 /** `OVATION_DATABASE_URL` alone, for commands that need nothing else. @throws InvalidConfig */
 export function readDatabaseUrl(environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
   return databaseUrl(readVariable(environment, 'OVATION_DATABASE_URL'));
+}
+
+/** `OVATION_JWT_SECRET` alone, for commands that sign tokens themselves. @throws InvalidConfig */
+export function readJwtSecret(environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
+  return jwtSecret(readVariable(environment, 'OVATION_JWT_SECRET'));
 }
 
 /** The environment of a child process: this one's, with changes. */
@@ -118,14 +123,17 @@ function databaseUrl(text: string | undefined): string | null {
   return text;
 }
 
-function jwt(secret: string | undefined, jwksUrl: string | undefined): Config['jwt'] {
-  if (secret !== undefined && jwksUrl !== undefined) {
+function jwtSecret(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  if (text.length < 32) throw new InvalidConfig('OVATION_JWT_SECRET: at least 32 characters');
+  return text;
+}
+
+function jwt(secret: string | null, jwksUrl: string | undefined): Config['jwt'] {
+  if (secret !== null && jwksUrl !== undefined) {
     throw new InvalidConfig('give OVATION_JWT_SECRET or OVATION_JWKS_URL, not both');
   }
-  if (secret !== undefined) {
-    if (secret.length < 32) throw new InvalidConfig('OVATION_JWT_SECRET: at least 32 characters');
-    return { secret };
-  }
+  if (secret !== null) return { secret };
   if (jwksUrl !== undefined) {
     if (!URL.canParse(jwksUrl)) throw new InvalidConfig('OVATION_JWKS_URL: a URL');
     return { jwksUrl };

@@ -3,10 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import { realRuntime } from '../base/runtime.ts';
+import { InvalidConfig, readJwtSecret } from '../config.ts';
 import { parseDuration, parseId, parseInteger, parsePositive } from './arguments.ts';
 import { addEndpointOptions, findEndpoints, type EndpointOptions } from './endpoints.ts';
-import { EXIT_CODES } from './failure.ts';
+import { CommandFailure, EXIT_CODES } from './failure.ts';
 import type { LoadPlan } from './load/run-load.ts';
+import type { MintToken } from './load/tokens.ts';
 import { ENCODINGS, type Encoding } from './load/wire.ts';
 import { stopSignal } from './stop-signal.ts';
 
@@ -20,7 +22,6 @@ interface LoadOptions extends EndpointOptions {
   readonly connections: number;
   readonly settle: number;
   readonly encoding: Encoding;
-  readonly token?: string;
   readonly database: boolean;
   readonly json?: boolean;
 }
@@ -44,7 +45,6 @@ export function addLoadCommand(program: Command): void {
     )
     .addOption(new Option('--encoding <name>', 'the subprotocol to speak').choices(ENCODINGS).default('msgpack'))
     .option('--no-database', 'do not compare with the database')
-    .option('--token <jwt>', 'a token, for regions that ask for one')
     .option('--json', 'print one JSON object and no progress')
     .addHelpText(
       'after',
@@ -53,10 +53,15 @@ Viewers behave as the player does: numbered batches about every 250 ms, resent u
 reconnect until acknowledged. At the end the books of all regions and of the database must show
 exactly what was acknowledged; exits with 1 when they do not.
 
+Regions that ask for tokens: give their OVATION_JWT_SECRET or OVATION_JWT_SECRET_FILE to this command
+too, and it signs a token for each viewer and a moderator's for the books. Regions with a JWKS cannot
+be loaded, for only their issuer can sign.
+
 Examples:
   $ ovation load --viewers 200 --rate 4 --duration 30s
   $ ovation load --trace crowd.csv.gz --speed 60
   $ ovation load --regions us --viewers 2000 --rate 2
+  $ OVATION_JWT_SECRET_FILE=/run/secrets/jwt ovation load --endpoint https://us.example.org
   $ ovation load --endpoint https://us.example.org,https://eu.example.org --json`,
     )
     .action(load);
@@ -92,7 +97,22 @@ async function planOf(options: LoadOptions): Promise<LoadPlan> {
     connectionsMax: options.connections,
     settleMs: options.settle,
     encoding: options.encoding,
-    token: options.token,
+    mintToken: await mintFrom(readSecret()),
     compareStored: options.database,
   };
+}
+
+function readSecret(): string | null {
+  try {
+    return readJwtSecret();
+  } catch (error) {
+    if (error instanceof InvalidConfig) throw new CommandFailure('usage', error.message);
+    throw error;
+  }
+}
+
+async function mintFrom(secret: string | null): Promise<MintToken | null> {
+  if (secret === null) return null;
+  const { createTokenMint } = await import('./load/tokens.ts');
+  return createTokenMint(secret);
 }

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { realRuntime } from '../../src/base/runtime.ts';
 import { runLoad, type LoadPlan, type LoadProgress, type LoadResult } from '../../src/cli/load/run-load.ts';
-import { startCountingRegions, type CountingRegion } from './counting-region.ts';
+import { createTokenMint } from '../../src/cli/load/tokens.ts';
+import { CountingRegion, startCountingRegions } from './counting-region.ts';
 
 let regions: CountingRegion[] = [];
 let folder: string;
@@ -29,7 +30,7 @@ function load(
     connectionsMax: 200,
     settleMs: 8000,
     encoding: 'msgpack',
-    token: undefined,
+    mintToken: null,
     compareStored: true,
     ...changes,
   };
@@ -134,4 +135,23 @@ test('[CLI-7] a region that cannot be reached, or turns viewers away for good, e
   await regions[1]!.stop();
   await expect(load()).rejects.toMatchObject({ reason: 'unreachable', message: expect.stringContaining(regions[1]!.url) });
   await expect(load({ endpoints: [regions[0]!.url], stream: 'no.such.stream' })).rejects.toMatchObject({ reason: 'usage' });
+});
+
+test('[CLI-13] where a region asks for tokens, each viewer shows its own, and the books open to a moderator', async () => {
+  const secret = 'a secret of thirty-two characters';
+  const closed = new CountingRegion('ap', regions, { jwt: { secret } });
+  // Stopped with the others, whatever happens here.
+  regions.push(closed);
+  await closed.start();
+  const endpoints = [closed.url];
+  const source = { kind: 'random', viewers: 5, tapsPerSecond: 10, durationMs: 500 } as const;
+  const { truth, verdict } = await load({ endpoints, source, mintToken: createTokenMint(secret) });
+  expect(verdict.problems).toEqual([]);
+  expect(truth.acknowledged).toBeGreaterThan(5);
+  expect(truth.acknowledged).toBe(truth.tapped);
+  await expect(load({ endpoints, source })).rejects.toMatchObject({ reason: 'usage', message: expect.stringContaining('401') });
+  const forOthers = createTokenMint(secret);
+  await expect(
+    load({ endpoints, source, mintToken: (claims) => forOthers({ ...claims, viewer: 'somebody' }) }),
+  ).rejects.toMatchObject({ reason: 'usage', message: expect.stringContaining('4403') });
 });

@@ -121,7 +121,7 @@ export async function startThreeRegions(options: { shardCount: number; policy?: 
           connectionsMax: 500,
           settleMs: 30_000,
           encoding: 'msgpack',
-          token: undefined,
+          mintToken: null,
           compareStored: true,
           ...plan,
         },

@@ -154,7 +154,7 @@ export class DevCrowd {
     const crowd = new Crowd({
       runtime: this.#runtime,
       wire: WIRES.msgpack,
-      token: undefined,
+      mintToken: null,
       connectionsMax: CONNECTIONS_MAX,
       onRejected: (viewer, code, reason) => {
         this.#problem = `the service turned ${viewer} away for good: ${code} ${reason}`;

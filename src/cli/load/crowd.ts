@@ -9,13 +9,14 @@
 import type { Runtime } from '../../../regions/runtime.ts';
 import { Latencies } from './latencies.ts';
 import { TimerWheel, type Turn } from './timer-wheel.ts';
+import type { MintToken } from './tokens.ts';
 import { Viewer, type ViewerHost, type ViewerOptions } from './viewer.ts';
 import type { Wire } from './wire.ts';
 
 export interface CrowdOptions {
   readonly runtime: Runtime;
   readonly wire: Wire;
-  readonly token: string | undefined;
+  readonly mintToken: MintToken | null;
   readonly connectionsMax: number;
   /** The service refused a viewer for good: the run makes no sense any more. */
   readonly onRejected: (viewer: string, code: number, reason: string) => void;
@@ -32,7 +33,7 @@ const HANDSHAKES_MAX = 64;
 
 export class Crowd implements ViewerHost {
   readonly wire: Wire;
-  readonly token: string | undefined;
+  readonly mintToken: MintToken | null;
   readonly tapToAck = new Latencies();
   readonly viewers: Viewer[] = [];
   /** Messages of the service that no codec could read. */
@@ -53,7 +54,7 @@ export class Crowd implements ViewerHost {
 
   constructor(options: CrowdOptions) {
     this.wire = options.wire;
-    this.token = options.token;
+    this.mintToken = options.mintToken;
     this.#runtime = options.runtime;
     this.#connectionsMax = options.connectionsMax;
     this.#onRejected = options.onRejected;

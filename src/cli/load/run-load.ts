@@ -9,6 +9,7 @@ import { Crowd } from './crowd.ts';
 import { GroundTruth } from './ground-truth.ts';
 import type { Percentiles } from './latencies.ts';
 import { Probe } from './probe.ts';
+import type { MintToken } from './tokens.ts';
 import { readTrace } from './trace.ts';
 import { judge, type Verdict } from './verdict.ts';
 import type { Viewer } from './viewer.ts';
@@ -24,7 +25,8 @@ export interface LoadPlan {
   /** How long the last answers, and then the books, may take. */
   readonly settleMs: number;
   readonly encoding: Encoding;
-  readonly token: string | undefined;
+  /** Null where regions ask for no token. */
+  readonly mintToken: MintToken | null;
   readonly compareStored: boolean;
 }
 
@@ -98,7 +100,7 @@ class Run {
     this.#crowd = new Crowd({
       runtime,
       wire: WIRES[plan.encoding],
-      token: plan.token,
+      mintToken: plan.mintToken,
       // The probe's own come on top: one a region for the stream, and one a region for each stream of its own.
       connectionsMax: plan.connectionsMax + plan.endpoints.length * (plan.endpoints.length + 1),
       onRejected: (viewer, code, reason) =>
@@ -241,6 +243,7 @@ class Run {
   }
 }
 
-function fetchAll({ stream, token }: LoadPlan, endpoints: readonly string[]): Promise<Books[]> {
+async function fetchAll({ stream, mintToken }: LoadPlan, endpoints: readonly string[]): Promise<Books[]> {
+  const token = await mintToken?.({ viewer: 'load', stream, role: 'moderator' });
   return Promise.all(endpoints.map((endpoint) => fetchBooks(endpoint, stream, token)));
 }

@@ -13,12 +13,14 @@ import type { FrameMessage, ServerMessage, Welcome } from '../../protocol/messag
 import type { GroundTruth } from './ground-truth.ts';
 import { ViewerSession } from './session.ts';
 import type { Turn } from './timer-wheel.ts';
+import type { MintToken } from './tokens.ts';
 import type { Wire } from './wire.ts';
 
 /** What a viewer needs of the crowd that it belongs to. */
 export interface ViewerHost {
   readonly wire: Wire;
-  readonly token: string | undefined;
+  /** Null where regions ask for no token. */
+  readonly mintToken: MintToken | null;
   now(): number;
   random(): number;
   /** Plans a turn of the viewer. */
@@ -136,7 +138,7 @@ export class Viewer implements Turn {
       closeTimeout: CLOSE_MS_MAX,
     } as ClientOptions);
     this.#socket = socket;
-    socket.on('open', () => this.#opened(socket));
+    socket.on('open', () => void this.#opened(socket));
     socket.on('message', (data) => this.#received(data));
     socket.on('close', (code, reason) => this.#closed(socket, code, reason.toString()));
     // A close event follows every error, and both are handled there.
@@ -162,13 +164,17 @@ export class Viewer implements Turn {
     this.#enter('closed');
   }
 
-  #opened(socket: WebSocket): void {
-    const { token, wire } = this.#host;
+  async #opened(socket: WebSocket): Promise<void> {
+    const { mintToken, wire } = this.#host;
+    const { id, stream } = this.#options;
+    const token = mintToken === null ? undefined : await mintToken({ viewer: id, stream, role: 'viewer' });
+    // Hung up or closed while the token was signed.
+    if (this.#socket !== socket) return;
     socket.send(
       wire.encode({
         type: 'hello',
         session_id: this.session.id,
-        viewer_id: this.#options.id,
+        viewer_id: id,
         ...(token === undefined ? {} : { token }),
         unacked_from: this.session.unackedFrom,
       }),
