@@ -25,6 +25,8 @@ const BATCH_MS = 250;
 /** The crowd's batches must not come in step. */
 const BATCH_JITTER = 0.1;
 const RETRY_MS = 1_000;
+/** After so long without an error, the same one is news again. */
+const QUIET_MS = 30_000;
 
 export class Engine {
   palette: Palette;
@@ -36,8 +38,9 @@ export class Engine {
   readonly #outbox = new Outbox();
   readonly #echo = new Echo();
   readonly #limit = new TapLimit();
-  /** Codes that the app was told of since a batch was acknowledged. */
+  /** Codes that the app was told of since all went well. */
   readonly #reported = new Set<string>();
+  #reportedAt = 0;
   #cancelTurn: Cancel = () => {};
   #viewerId: string;
   #batchMs = BATCH_MS;
@@ -129,6 +132,7 @@ export class Engine {
 
   /** Tells the app of an error, once until things go well again. */
   report(code: string, message: string, temporary: boolean): void {
+    this.#reportedAt = this.#now();
     if (this.#reported.has(code)) return;
     this.#reported.add(code);
     this.#listeners.emit('error', { code, message, temporary });
@@ -185,7 +189,7 @@ export class Engine {
       this.palette = palette;
       this.#isPaletteKnown = true;
       const unknown = this.#dropWaiting((emoji) => !Object.hasOwn(palette, emoji));
-      if (unknown > 0) this.report('unknown-emoji', 'Emoji were tapped that are not in the palette of the stream', false);
+      if (unknown > 0) this.report('unknown-emoji', 'Some emoji tapped are not in the palette of the stream', false);
     }
     this.#show(totals, false);
     if (before !== null) this.#discontinuity(before.region === region ? 'reconnected' : 'moved');
@@ -211,8 +215,8 @@ export class Engine {
     const { reactions } = batch.message;
     if (answer.type === 'ack') {
       const { accepted, clamped } = answer;
-      this.#connector.markUseful();
-      this.#reported.clear();
+      if (session === this.#outbox.current?.session) this.#connector.markUseful();
+      if (now - this.#reportedAt >= QUIET_MS) this.#reported.clear();
       this.#echo.settle(reactions, accepted);
       return this.#listeners.emit('ack', { accepted, clamped, tapToAckMs: now - batch.tappedAt });
     }
@@ -229,7 +233,7 @@ export class Engine {
   /** A session and its region do not agree on its numbers. Another one needs another connection. */
   #renewSession(isCurrent: boolean, batch: SentBatch): void {
     this.#doubt([batch, ...(isCurrent ? this.#outbox.abandonCurrent() : [])]);
-    if (isCurrent) this.#connector.lost({ code: 1012, reason: 'A new session is needed', wasSilent: false });
+    if (isCurrent) this.#connector.lost({ code: 1012, reason: 'The session ended', wasSilent: false });
   }
 
   #doubt(batches: readonly SentBatch[]): void {

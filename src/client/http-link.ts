@@ -56,7 +56,7 @@ export function openHttp(
   async function poll(): Promise<void> {
     const url = `${endpoint}/streams/${streamId}/reactions`;
     try {
-      const response = await fetch(url, { credentials: 'omit', signal: AbortSignal.timeout(POLL_MS_MAX) });
+      const response = await fetch(url, { signal: AbortSignal.timeout(POLL_MS_MAX) });
       if (!isOpen) return;
       if (response.ok) receive((await response.json()) as Totals);
       else if (response.status < 500) return lost(CODES.get(response.status) ?? CLOSE_CODES['not-found'], `HTTP ${response.status}`);
@@ -80,7 +80,7 @@ export function openHttp(
     const isFirst = shown === null;
     const welcome = serverMessageOf({ ...answer, ...pace, type: 'welcome' }) as Welcome;
     // The address leads elsewhere now, where our session is not known.
-    if (!isFirst && welcome.region !== region) return lost(CLOSE_RESTART, `${welcome.region} answers instead of ${region}`);
+    if (!isFirst && welcome.region !== region) return lost(CLOSE_RESTART, 'Another region answers');
     const hints = Object.fromEntries(
       Object.entries(welcome.totals)
         .map(([emoji, total]) => [emoji, Math.min(HINT_MAX, total - (shown?.[emoji] ?? total))] as const)

@@ -24,12 +24,12 @@ export function checkOptions(options: ReactionsOptions, base: string | undefined
   const problems: string[] = [];
   const endpoints = [options?.endpoints ?? []].flat().flatMap((text) => {
     const endpoint = endpointOf(text, base);
-    if (endpoint === null) problems.push(`${text} is no endpoint: give the region's origin, as https://us.example`);
+    if (endpoint === null) problems.push(`${text} is no endpoint, as https://us.example is`);
     return endpoint ?? [];
   });
   if (endpoints.length + problems.length === 0) problems.push('endpoints is missing');
   if (!isId(streamId)) problems.push('streamId must match [A-Za-z0-9_-]{1,64}');
-  if (viewerId !== undefined && !isViewerId(viewerId)) problems.push('viewerId must be 1 to 128 visible ASCII characters');
+  if (viewerId !== undefined && !isViewerId(viewerId)) problems.push('viewerId must be visible ASCII, 128 at most');
   const isUsable = endpoints.length > 0 && isId(streamId) && (viewerId === undefined || isViewerId(viewerId));
   return { endpoints, streamId, viewerId, getToken, palette: Object.freeze({ ...palette }), transport, watchOnly, problems, isUsable };
 }

@@ -69,7 +69,6 @@ function urlOf({ endpoint, region }: Post): string {
 function requestOf({ streamId, viewerId, sessionId, token, batches }: Post) {
   return {
     method: 'POST',
-    credentials: 'omit',
     headers: { 'content-type': 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
     body: JSON.stringify(
       batches.map(({ seq, reactions, timestamp }) => ({

@@ -1,5 +1,5 @@
 /**
- * A reader for one msgpack value, of the kinds that server messages are made of: nil, booleans, numbers,
+ * A reader for one msgpack value, of the kinds that servers write: nil, booleans, whole numbers, doubles,
  * texts, arrays and maps with texts as keys. Small, because every player loads it; regions use the
  * general decoder. It reads what that one reads, and refuses whatever does not end where it should.
  */
@@ -7,6 +7,8 @@
 import { MalformedMessage, expect } from './message-rules.ts';
 
 const DEPTH_MAX = 8;
+/** One sentence for all of it: each more is weight, and no player can do anything about either. */
+const UNREADABLE = 'not msgpack, or not as messages are';
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** @throws MalformedMessage */
@@ -17,7 +19,7 @@ export function readMsgpack(bytes: Uint8Array): unknown {
   /** Where the next so many bytes begin. */
   const skip = (length: number): number => {
     at += length;
-    expect(at <= bytes.length, 'a message that ends too early');
+    expect(at <= bytes.length, UNREADABLE);
     return at - length;
   };
   const unsigned = (width: number): number => {
@@ -29,26 +31,26 @@ export function readMsgpack(bytes: Uint8Array): unknown {
     try {
       return utf8.decode(bytes.subarray(skip(length), at));
     } catch (error) {
-      throw new MalformedMessage('a text that is no UTF-8', { cause: error });
+      throw new MalformedMessage(UNREADABLE, { cause: error });
     }
   };
   const list = (length: number, depth: number): unknown[] => {
     // Each element takes a byte at least, so that no length makes more than the message is.
-    expect(length <= bytes.length - at, 'a message that ends too early');
+    expect(length <= bytes.length - at, UNREADABLE);
     return Array.from({ length }, () => read(depth));
   };
   const map = (size: number, depth: number): Record<string, unknown> => {
-    expect(size <= bytes.length - at, 'a message that ends too early');
+    expect(size <= bytes.length - at, UNREADABLE);
     const entries: Record<string, unknown> = {};
     for (let left = size; left > 0; left--) {
       const key = read(DEPTH_MAX);
-      expect(typeof key === 'string' && key !== '__proto__', 'a key that is no name');
+      expect(typeof key === 'string' && key !== '__proto__', UNREADABLE);
       entries[key] = read(depth);
     }
     return entries;
   };
   const read = (depth: number): unknown => {
-    expect(depth <= DEPTH_MAX, 'a message that is nested too deeply');
+    expect(depth <= DEPTH_MAX, UNREADABLE);
     const head = view.getUint8(skip(1));
     if (head < 0x80) return head;
     if (head < 0x90) return map(head & 15, depth + 1);
@@ -61,8 +63,6 @@ export function readMsgpack(bytes: Uint8Array): unknown {
       case 0xc2:
       case 0xc3:
         return head === 0xc3;
-      case 0xca:
-        return view.getFloat32(skip(4));
       case 0xcb:
         return view.getFloat64(skip(8));
       case 0xcc:
@@ -89,10 +89,10 @@ export function readMsgpack(bytes: Uint8Array): unknown {
       case 0xdf:
         return map(unsigned(2 << (head - 0xde)), depth + 1);
     }
-    throw new MalformedMessage('a kind of value that no message has');
+    throw new MalformedMessage(UNREADABLE);
   };
 
   const value = read(0);
-  expect(at === bytes.length, 'a message with something after its end');
+  expect(at === bytes.length, UNREADABLE);
   return value;
 }

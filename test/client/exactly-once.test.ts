@@ -186,3 +186,23 @@ test('[SDK-2] at most 32 batches are out; a region that counts nothing gets no m
   expect(Math.max(...world.sent.map(({ batch }) => batch.seq))).toBe(32);
   reactions.close();
 });
+
+test('[SDK-2] after a reconnect what is unanswered goes first, at once, in its order', async () => {
+  const runtime = createSimulatedRuntime(6);
+  const world = new SimulatedWorld(runtime, 'us');
+  world.faults = { ...world.faults, latencyMsMax: 0, lostAck: 1 };
+  const reactions = createReactions({ endpoints: 'https://us.test', streamId: 'derby', platform: world.platform() });
+  await runtime.runUntil(() => reactions.state === 'connected');
+  for (let batch = 0; batch < 3; batch++) {
+    reactions.tap('heart');
+    await runtime.runFor(300);
+  }
+  world.region('us').restart();
+  reactions.tap('fire');
+  await runtime.runUntil(() => reactions.state === 'connected');
+  const from = world.sent.length;
+  await runtime.runFor(10);
+  expect(world.sent.slice(from).map(({ batch }) => batch.seq)).toEqual([1, 2, 3, 4]);
+  expect(world.hellos[1]).toMatchObject({ session_id: world.hellos[0]!.session_id, unacked_from: 1 });
+  reactions.close();
+});

@@ -238,6 +238,28 @@ describe('[SDK-13] bad input is one error event, no loop and no crash', () => {
     reactions.close();
   });
 
+  test('a region at its limit: one error however often it says so, until all went well for a while', async () => {
+    const { reactions, errors } = start();
+    await connected(reactions);
+    const struggle = async (): Promise<void> => {
+      for (let turn = 0; turn < 10; turn++) {
+        world.region('us').refusal = turn % 2 === 0 ? { code: 'overloaded', temporary: true } : null;
+        reactions.tap('heart');
+        await runtime.runFor(2_000);
+      }
+    };
+    await struggle();
+    expect(errors).toMatchObject([{ code: 'overloaded', temporary: true }]);
+    await runtime.runFor(31_000);
+    reactions.tap('heart');
+    await runtime.runFor(1_000);
+    await struggle();
+    expect(errors.map(({ code }) => code)).toEqual(['overloaded', 'overloaded']);
+    await runtime.runFor(5_000);
+    expect(world.tapsCounted).toBe(21);
+    reactions.close();
+  });
+
   test('an unknown emoji: one error, and nothing is sent; also when it was tapped before the palette was known', async () => {
     const { reactions, errors } = start();
     expect(reactions.tap('pizza', 3)).toBe(3);
