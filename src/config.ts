@@ -42,8 +42,8 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
   ['OVATION_SHARDS', 'shards of this region, 1 to 256 (default 1)'],
   ['OVATION_DATABASE_URL', 'postgres:// URL of the database of windows (without it: no history)'],
   ['OVATION_JWT_SECRET', 'HS256 secret of at least 32 characters; viewers then need a token'],
-  ['OVATION_JWKS_URL', 'URL of a JWKS instead of a secret'],
-  ['OVATION_ORIGINS', 'comma-separated origins that browsers may connect from (default *)'],
+  ['OVATION_JWKS_URL', 'http(s) URL of a JWKS instead of a secret'],
+  ['OVATION_ORIGINS', 'comma-separated origins, scheme://host[:port], that browsers may connect from (default *)'],
   ['OVATION_POLICY_FILE', 'path of a policy document: palette, limits, ended streams'],
   ['OVATION_LOG_LEVEL', 'debug, info, warn, error or silent (default info)'],
   ['OVATION_VIEWERS_MAX', 'viewer connections at most (default 50000)'],
@@ -71,7 +71,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     shardCount: integer('OVATION_SHARDS', read, 1, 1, 256),
     databaseUrl: databaseUrl(read('OVATION_DATABASE_URL')),
     jwt: jwt(jwtSecret(read('OVATION_JWT_SECRET')), read('OVATION_JWKS_URL')),
-    origins: (read('OVATION_ORIGINS') ?? '*').split(',').map((origin) => origin.trim()),
+    origins: origins(read('OVATION_ORIGINS') ?? '*'),
     policy: policyFile === undefined ? DEFAULT_POLICY : parsePolicy(readJsonFile('OVATION_POLICY_FILE', policyFile)),
     logLevel,
     viewersMax: integer('OVATION_VIEWERS_MAX', read, 50_000, 1, 1_000_000),
@@ -135,10 +135,28 @@ function jwt(secret: string | null, jwksUrl: string | undefined): Config['jwt'] 
   }
   if (secret !== null) return { secret };
   if (jwksUrl !== undefined) {
-    if (!URL.canParse(jwksUrl)) throw new InvalidConfig('OVATION_JWKS_URL: a URL');
+    if (!/^https?:\/\//i.test(jwksUrl) || !URL.canParse(jwksUrl)) {
+      throw new InvalidConfig('OVATION_JWKS_URL: an http:// or https:// URL');
+    }
     return { jwksUrl };
   }
   return null;
+}
+
+function origins(text: string): readonly string[] {
+  const list = text.split(',').map((origin) => origin.trim());
+  const wrong = list.find((origin) => origin !== '*' && !isOrigin(origin));
+  if (wrong === undefined) return list;
+  throw new InvalidConfig(
+    `OVATION_ORIGINS: "${wrong}" is neither * nor an origin as browsers send it: scheme://host[:port], lower case, no path, no default port, no wildcard`,
+  );
+}
+
+/** Origins are compared as texts, so that one written in another way would let nobody in. */
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text) || text.includes('*')) return false;
+  const { protocol, host } = new URL(text);
+  return host !== '' && text === `${protocol}//${host}`;
 }
 
 function readJsonFile(name: string, path: string): unknown {
