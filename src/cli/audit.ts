@@ -72,9 +72,17 @@ function print({ differences, ...audit }: Audit, { json, database }: AuditOption
     return;
   }
   const totals = Object.entries(audit.totals).map(([emoji, total]) => `${emoji} ${total}`);
-  console.log(`${audit.stream}: ${audit.total} taps${totals.length === 0 ? '' : ` (${totals.join(', ')})`}`);
+  console.log(`${audit.stream}: ${numbered(audit.total, 'tap', 'taps')}${totals.length === 0 ? '' : ` (${totals.join(', ')})`}`);
   for (const { text } of differences.slice(0, DIFFERENCES_SHOWN_MAX)) console.log(`  ${text}`);
   if (differences.length > DIFFERENCES_SHOWN_MAX) console.log(`  … and ${differences.length - DIFFERENCES_SHOWN_MAX} more`);
   const parties = [...audit.regions, ...(database ? ['the database'] : [])].join(', ');
-  console.log(balanced ? `The books balance: ${parties} agree on ${audit.entryCount} entries.` : `The books do not balance: ${differences.length} differences.`);
+  console.log(
+    balanced
+      ? `The books balance: ${parties} agree on ${numbered(audit.entryCount, 'entry', 'entries')}.`
+      : `The books do not balance: ${numbered(differences.length, 'difference', 'differences')}.`,
+  );
+}
+
+function numbered(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
