@@ -5,6 +5,7 @@
  * Exit codes are those of `failure.ts`. Operating errors are one sentence; a stack trace is a defect.
  */
 
+import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { addAuditCommand } from './audit.ts';
 import { addChaosCommand } from './chaos.ts';
@@ -15,8 +16,12 @@ import { addLoadCommand } from './load.ts';
 import { addMigrateCommand } from './migrate.ts';
 import { addRegionCommand } from './region.ts';
 
+// By the package's own name, because the way to it from dist/ is another than from src/.
+const { version } = createRequire(import.meta.url)('ovation/package.json') as { version: string };
+
 const program = new Command('ovation')
   .description('Live reactions, counted exactly once in every region of the world.')
+  .version(version, '--version', 'print the version')
   .exitOverride()
   .showSuggestionAfterError()
   .addHelpText(

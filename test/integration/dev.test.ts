@@ -247,9 +247,11 @@ test('[CLI-7] exit codes say what kind of no it is', async () => {
       ['load', '--endpoint', 'http://127.0.0.1:9', '--duration', '1s'],
       ['audit', '--stream', 'x', '--endpoint', 'http://127.0.0.1:9'],
       ['load', '--endpoint', 'ftp://x'],
+      ['--version'],
     ].map((args) => ovation(...args)),
   );
-  expect(codes.map(({ code }) => code)).toEqual([0, 0, 2, 2, 3, 3, 2]);
+  expect(codes.map(({ code }) => code)).toEqual([0, 0, 2, 2, 3, 3, 2, 0]);
+  expect(codes.at(-1)!.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   for (const { stderr } of codes) expect(stderr).not.toContain('    at ');
   expect(await ovation('migrate', '--database-url', 'postgres://127.0.0.1:9/none')).toMatchObject({ code: 3, stderr: expect.stringContaining('ovation: the database does not answer') });
 });
