@@ -89,8 +89,10 @@ export class Reconnect {
       return { next: this.#wait(1, random), error: null };
     }
     if (!mayReconnect(code)) return { next: null, error };
-    if (loss.retryAfterMs !== null && loss.wasStable) return { next: { ...this.attempt, delayMs: loss.retryAfterMs }, error: null };
-    return this.#failed(loss, { ...error, temporary: true }, random);
+    const { retryAfterMs } = loss;
+    if (retryAfterMs !== null && loss.wasStable) return { next: { ...this.attempt, delayMs: retryAfterMs }, error: null };
+    // A region that says goodbye after each welcome is no better than one that fails.
+    return this.#failed(loss, { ...error, temporary: true }, retryAfterMs ?? 0, random);
   }
 
   /** The app had no token to connect with. */
@@ -105,7 +107,7 @@ export class Reconnect {
     this.#unwelcomed = 0;
   }
 
-  #failed(loss: Loss, error: ReactionsError, random: Random): Decision {
+  #failed(loss: Loss, error: ReactionsError, waitMsMin: number, random: Random): Decision {
     this.#failures += 1;
     if (!loss.wasWelcomed) this.#unwelcomed += 1;
     else if (!this.#overHttp) this.#unwelcomed = 0;
@@ -117,7 +119,8 @@ export class Reconnect {
     this.#overHttp = triesHttp || this.#transport === 'http';
     // Told once no endpoint is left that was not tried, or none that keeps what it welcomes.
     const isTold = this.#unwelcomed === endpoints || (loss.wasWelcomed && this.#failures > endpoints);
-    return { next: this.#wait(Math.ceil(this.#failures / endpoints), random), error: isTold ? error : null };
+    const next = this.#wait(Math.ceil(this.#failures / endpoints), random);
+    return { next: { ...next, delayMs: Math.max(next.delayMs, waitMsMin) }, error: isTold ? error : null };
   }
 
   #wait(round: number, random: Random): Attempt {

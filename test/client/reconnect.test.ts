@@ -60,6 +60,10 @@ describe('[SDK-9] where to', () => {
     const reconnect = new Reconnect(['a', 'b'], 'websocket', false);
     const decision = reconnect.lost(loss(1012, { wasWelcomed: true, wasStable: true, retryAfterMs: 2_300 }), half);
     expect(decision).toEqual({ next: { endpoint: 'a', overHttp: false, delayMs: 2_300 }, error: null });
+    // Also right after a welcome; but one that does nothing else is waited for longer and longer.
+    const early = () => reconnect.lost(loss(1012, { wasWelcomed: true, retryAfterMs: 800 }), half).next!;
+    expect(Array.from({ length: 8 }, () => early().delayMs)).toEqual([800, 800, 800, 800, 1_000, 1_000, 2_000, 2_000]);
+    expect(early().endpoint).toBe('a');
   });
 });
 
