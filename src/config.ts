@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { isId } from '../crdt/ids.ts';
 import { parseTopology, type Topology } from '../regions/topology.ts';
-import { DEFAULT_POLICY, parsePolicy, type Policy } from './moderation/policy.ts';
+import { DEFAULT_BASE, parsePolicy, type BasePolicy } from './moderation/policy.ts';
 
 export interface Config {
   readonly region: string;
@@ -22,7 +22,8 @@ export interface Config {
   readonly jwt: { readonly secret: string } | { readonly jwksUrl: string } | null;
   /** Origins that browsers may connect from; `*` for any. */
   readonly origins: readonly string[];
-  readonly policy: Policy;
+  /** What holds until moderators say otherwise. */
+  readonly policy: BasePolicy;
   readonly logLevel: string;
   /** Connections of viewers at most. */
   readonly viewersMax: number;
@@ -72,7 +73,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     databaseUrl: databaseUrl(read('OVATION_DATABASE_URL')),
     jwt: jwt(jwtSecret(read('OVATION_JWT_SECRET')), read('OVATION_JWKS_URL')),
     origins: origins(read('OVATION_ORIGINS') ?? '*'),
-    policy: policyFile === undefined ? DEFAULT_POLICY : parsePolicy(readJsonFile('OVATION_POLICY_FILE', policyFile)),
+    policy: policyFile === undefined ? DEFAULT_BASE : parsePolicy(readJsonFile('OVATION_POLICY_FILE', policyFile)),
     logLevel,
     viewersMax: integer('OVATION_VIEWERS_MAX', read, 50_000, 1, 1_000_000),
   });

@@ -29,6 +29,7 @@ import type { Config } from './config.ts';
 import { createEdge } from './edge/server.ts';
 import { COMMIT_RETENTION_MS, type Commit, type HotStore } from './hot-store/hot-store.ts';
 import { createJetstreamStore } from './hot-store/jetstream-store.ts';
+import { policyOfBase } from './moderation/policy.ts';
 import { createAdminServer } from './observability/admin-server.ts';
 import { createHealth } from './observability/health.ts';
 import { createLog } from './observability/log.ts';
@@ -93,11 +94,12 @@ export async function startRegion(
   makeParts: (config: Config, log: Log) => RegionParts = natsParts,
   options: RegionOptions = {},
 ): Promise<Region> {
-  const { region, shardCount, policy } = config;
+  const { region, shardCount } = config;
   const runtime = options.runtime ?? realRuntime;
   const log = options.log ?? createLog({ region, level: config.logLevel });
   const { logWriter, logReaders, hotStore, windowQueue, windowStore } = makeParts(config, log);
   const metrics = createMetrics({ region, version: VERSION });
+  const policyOf = policyOfBase(config.policy);
   const ledger = new Ledger();
   const shards: Aggregator[] = [];
   const shardFor = (stream: StreamId): Aggregator => shards[shardOf(stream, shardCount)]!;
@@ -122,7 +124,7 @@ export async function startRegion(
     region,
     ledger,
     runtime,
-    policy: () => policy,
+    policyOf,
     staleness: () => replicator.staleness(),
     peerViewers: (stream) => replicator.viewers(stream),
     currentActor: (stream) => shardFor(stream).actor ?? '',
@@ -150,7 +152,7 @@ export async function startRegion(
       ledger,
       runtime,
       log,
-      policy: () => policy,
+      policyOf,
       admission: () => (windows.full() || replicator.oldestDirtyMs() > UNPUBLISHED_ROWS_MS_MAX ? 'overloaded' : null),
       derivedBefore: () => Math.min(windows.queuedBefore(), runtime.clock.now() - replicator.oldestDirtyMs()),
       windowsStoredBefore: () => (aggregator.actor === null ? 0 : windows.storedBefore(aggregator.actor)),
@@ -178,7 +180,7 @@ export async function startRegion(
         digest_equal: digestEqual,
         position,
       })),
-    policy: () => policy,
+    policyOf,
     runtime,
     log,
     observeAckMs: metrics.observeAckMs,

@@ -11,7 +11,7 @@ import type { ActorId } from '../../crdt/actor.ts';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Cancel } from '../../regions/runtime.ts';
 import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreUnavailable, type Commit } from '../hot-store/hot-store.ts';
-import type { Policy } from '../moderation/policy.ts';
+import type { PolicyOf } from '../moderation/policy.ts';
 import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
 import { ShardWriter, type WriterParts } from './shard-writer.ts';
@@ -47,7 +47,7 @@ const RETRY_AFTER_MS = 500;
 const FORGET_INTERVAL_MS = 10_000;
 
 export interface AggregatorParts extends WriterParts {
-  readonly policy: () => Policy;
+  readonly policyOf: PolicyOf;
   /** A reason to refuse batches that lies outside: windows or rows cannot be got rid of fast enough. */
   readonly admission: () => 'overloaded' | null;
   /**
@@ -215,13 +215,13 @@ class Aggregator implements Ingest {
     const startedAt = this.#parts.runtime.clock.now();
     const at = Math.max(this.#lastAt, Math.floor(startedAt));
     this.#lastAt = at;
-    const policy = this.#parts.policy();
+    const { policyOf } = this.#parts;
     const replies: IngestReply[] = [];
     while (waiting.length < this.#options.batchesPerCommitMax && changedBytes(this.#state) < this.#options.commitBytesMax) {
       const next = this.#inbox.take();
       if (next === undefined) break;
       waiting.push(next);
-      replies.push(step(this.#state, next.batch, policy, at));
+      replies.push(step(this.#state, next.batch, policyOf(next.batch.stream), at));
     }
     const changes = takeChanges(this.#state);
     if (changes !== null) {

@@ -12,6 +12,10 @@ export type Reaction = readonly [emoji: EmojiId, count: number];
 export interface Batch {
   readonly stream: StreamId;
   readonly viewer: string;
+  /** What the viewer's app calls its device; null when it does not say. */
+  readonly device: string | null;
+  /** The network that the batch came from, shortened to what one household has; null when it is not known. */
+  readonly address: string | null;
   /** Null for a post without a session: it counts every time. */
   readonly session: string | null;
   /** A positive safe integer; 0 without a session. */

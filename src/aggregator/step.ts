@@ -60,7 +60,7 @@ export function step(state: ShardState, batch: Batch, policy: Policy, now: numbe
     const clamped = Math.min(taps, sessions.clampedOf(slot, sequence));
     return { kind: 'counted', accepted: taps - clamped, clamped, duplicate: true };
   }
-  if (policy.endedStreams.has(stream)) return ENDED;
+  if (policy.state === 'ended') return ENDED;
   for (const reaction of reactions) if (!policy.palette.has(reaction[0])) return UNKNOWN_EMOJI;
   if (verdict === 'stale') return STALE;
 
@@ -69,7 +69,7 @@ export function step(state: ShardState, batch: Batch, policy: Policy, now: numbe
   if (own === undefined || (session !== null && slot < 0 && !sessions.hasRoom(now))) return OVERLOADED;
   const bucket = buckets.find(own.scope, batch.viewer, slot < 0 ? 0 : sessions.bucketOf(slot), now);
   if (bucket < 0) return OVERLOADED;
-  const accepted = buckets.take(bucket, taps, now, policy);
+  const accepted = buckets.take(bucket, taps, now, policy.limits.viewer);
   if (session !== null) {
     if (slot < 0) slot = sessions.open(own.scope, session, now);
     sessions.admit(slot, sequence, taps - accepted, bucket, now);

@@ -7,9 +7,7 @@
  */
 
 import { FIRST_COLUMN, SlotTable } from '../base/slot-table.ts';
-import type { Policy } from '../moderation/policy.ts';
-
-export type RateLimits = Pick<Policy, 'tapsPerSecondMax' | 'tapBurstMax'>;
+import type { RateLimit } from '../moderation/policy.ts';
 
 /** One column of `floats`: the time at which the bucket is full. */
 const COLUMNS = 2;
@@ -49,7 +47,7 @@ export class TokenBuckets {
   }
 
   /** Takes up to `taps` tokens, and answers how many there were. */
-  take(bucket: number, taps: number, now: number, limits: RateLimits): number {
+  take(bucket: number, taps: number, now: number, limits: RateLimit): number {
     const cell = this.#cell(bucket);
     const fullAt = Math.max(now, this.#table.floats[cell]!);
     const msPerTap = 1000 / limits.tapsPerSecondMax;

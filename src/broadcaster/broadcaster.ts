@@ -11,7 +11,7 @@
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import type { DirtyRows, Ledger } from '../../crdt/ledger.ts';
 import type { Cancel, Runtime } from '../../regions/runtime.ts';
-import type { Policy } from '../moderation/policy.ts';
+import type { PolicyOf } from '../moderation/policy.ts';
 import { bookEntries, countsByRegion } from './books.ts';
 import type { Frame, FrameFeed, Level, StreamBooks } from './frame-feed.ts';
 import { advanceCrowd, frameNumbers, quietCrowd, type Crowd } from './frame.ts';
@@ -38,7 +38,7 @@ export interface BroadcasterParts {
   readonly region: string;
   readonly ledger: Ledger;
   readonly runtime: Runtime;
-  readonly policy: () => Policy;
+  readonly policyOf: PolicyOf;
   /** Peer region → milliseconds since its last word; null when it never spoke. */
   readonly staleness: () => Readonly<Record<string, number | null>>;
   /** Viewers of a stream in the peer regions, as far as known. */
@@ -102,7 +102,7 @@ interface Edge {
 const NO_HINTS: ReadonlyMap<EmojiId, number> = new Map();
 
 export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
-  const { region, ledger, runtime, policy, staleness, peerViewers } = parts;
+  const { region, ledger, runtime, policyOf, staleness, peerViewers } = parts;
   const { clock, timers } = runtime;
   const options = { ...BROADCASTER_DEFAULTS, ...parts.options };
   const level = parts.level ?? ((): Level => 'exact');
@@ -169,7 +169,7 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     viewers: number,
     stale: Readonly<Record<string, number | null>>,
   ): Frame {
-    const numbers = frameNumbers(policy().palette.keys(), crowd, hints);
+    const numbers = frameNumbers(policyOf(stream).palette.keys(), crowd, hints);
     return { stream, region, at, level: level(), ...numbers, viewers, staleness: stale };
   }
 

@@ -5,7 +5,7 @@ import type { Log, Runtime } from '../../regions/runtime.ts';
 import type { Ingest } from '../aggregator/ingest.ts';
 import type { HistoryPoint, HistoryQuery, StoredEntry } from '../analytics/window-store.ts';
 import type { FrameFeed } from '../broadcaster/frame-feed.ts';
-import type { Policy } from '../moderation/policy.ts';
+import type { PolicyOf } from '../moderation/policy.ts';
 
 /** The key that tokens are verified with; null lets everybody in. */
 export type TokenKey = { readonly secret: string } | { readonly jwksUrl: string } | null;
@@ -29,7 +29,7 @@ export interface EdgeOptions {
   readonly stored: ((stream: StreamId) => Promise<StoredEntry[]>) | null;
   /** What the region knows of its peers, for people. */
   readonly peers: () => object;
-  readonly policy: () => Policy;
+  readonly policyOf: PolicyOf;
   readonly runtime: Runtime;
   readonly log: Log;
   /** Milliseconds from the arrival of a batch to its acknowledgement. */

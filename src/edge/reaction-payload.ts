@@ -28,6 +28,8 @@ export function batchOf(value: unknown): Batch {
   return {
     stream: payload.stream_id as StreamId,
     viewer: payload.viewer_id,
+    device: null,
+    address: null,
     session: payload.session_id ?? null,
     sequence: payload.seq ?? 0,
     reactions,

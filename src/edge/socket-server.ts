@@ -116,7 +116,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
 
   function welcome(socket: ViewerSocket, { level, totals }: FrameMessage): void {
     if (!socket.isOpen()) return;
-    const palette = Object.fromEntries(options.policy().palette);
+    const palette = Object.fromEntries(options.policyOf(socket.stream).palette);
     const pace = { batch_ms: BATCH_MS[level], frame_ms: FRAME_MS[level] };
     socket.send({ type: 'welcome', region: options.region, palette, ...pace, totals });
     socket.member = fanout.join(socket.stream, socket.raw as Socket, socket.encoding, socket.isOpen, level);

@@ -6,7 +6,7 @@ import type { EdgeLimits, EdgeOptions } from './options.ts';
 import { within } from './problem.ts';
 import { StreamParams, TotalsAnswer, problemAnswers, streamOf } from './schemas.ts';
 
-export function totalsRoute(app: FastifyInstance, { feed, policy, runtime }: EdgeOptions, limits: EdgeLimits): void {
+export function totalsRoute(app: FastifyInstance, { feed, policyOf, runtime }: EdgeOptions, limits: EdgeLimits): void {
   app.route({
     method: 'GET',
     url: '/streams/:id/reactions',
@@ -15,7 +15,7 @@ export function totalsRoute(app: FastifyInstance, { feed, policy, runtime }: Edg
       const stream = streamOf(request);
       const frame = frameMessageOf(await within(runtime.timers, limits.answerMsMax, feed.read(stream)));
       const { region, at, level, totals, rates, viewers, staleness } = frame;
-      const palette = Object.fromEntries(policy().palette);
+      const palette = Object.fromEntries(policyOf(stream).palette);
       return { stream_id: stream, region, at, palette, level, totals, rates, viewers, staleness };
     },
   });

@@ -191,6 +191,8 @@ export class ViewerSocket {
       {
         stream: this.stream,
         viewer: this.#viewer,
+        device: null,
+        address: null,
         session: this.#session,
         sequence: seq,
         reactions: reactions.map(({ emoji_id, count }): Reaction => [emoji_id as EmojiId, count]),

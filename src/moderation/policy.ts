@@ -1,17 +1,46 @@
 /**
- * The policy: what moderators decide, as an immutable value that the hot path reads. Pure.
+ * The policy of a stream: what moderators decide, as an immutable value that the hot path reads. Pure.
+ *
+ * A policy is derived and never edited: from the region's base (a file, read at the start) and from what
+ * moderators have written since. The hot path asks `PolicyOf` once a batch, so that must cost a look-up.
  */
 
-import { isId, type EmojiId } from '../../crdt/ids.ts';
+import { isId, type EmojiId, type StreamId } from '../../crdt/ids.ts';
+import type { FrameMessage } from '../protocol/messages.ts';
 
-export type StreamState = 'live' | 'ended';
+/** `draining` takes taps and lets no new viewer in; `ended` takes nothing. */
+export type StreamState = 'live' | 'draining' | 'ended';
 
-export interface Policy {
-  /** Emoji id → glyph, in the order to show. */
-  readonly palette: ReadonlyMap<EmojiId, string>;
+export interface RateLimit {
   readonly tapsPerSecondMax: number;
   readonly tapBurstMax: number;
-  /** Streams that are not live. */
+}
+
+export interface Mute {
+  /** Milliseconds since the epoch; null for ever. */
+  readonly until: number | null;
+  /** Who muted, and why. */
+  readonly by: string;
+  readonly reason: string;
+  /** What was counted from this time on is taken back, milliseconds since the epoch; null takes nothing back. */
+  readonly retractFrom: number | null;
+}
+
+export interface Policy {
+  /** Emoji id → glyph of those that may be tapped, in the order to show. */
+  readonly palette: ReadonlyMap<EmojiId, string>;
+  readonly limits: { readonly viewer: RateLimit; readonly device: RateLimit; readonly address: RateLimit };
+  readonly state: StreamState;
+  readonly mutedViewers: ReadonlyMap<string, Mute>;
+  readonly mutedDevices: ReadonlyMap<string, Mute>;
+  /** A rung of the degradation ladder that a moderator insists on; null leaves it to the region. */
+  readonly level: FrameMessage['level'] | null;
+}
+
+export type PolicyOf = (stream: StreamId) => Policy;
+
+/** What a region starts with, before moderators say anything. */
+export interface BasePolicy extends Pick<Policy, 'palette' | 'limits'> {
   readonly endedStreams: ReadonlySet<string>;
 }
 
@@ -27,32 +56,70 @@ const DEFAULT_PALETTE = [
   ['wow', '😮'],
   ['sad', '😢'],
 ] as unknown as readonly (readonly [EmojiId, string])[];
-const PALETTE_MAX = 64;
+export const PALETTE_MAX = 64;
+export const GLYPH_CHARACTERS_MAX = 32;
+export const RATE_MAX = 1e6;
 
-export const DEFAULT_POLICY: Policy = Object.freeze({
+export const DEFAULT_BASE: BasePolicy = Object.freeze({
   palette: new Map(DEFAULT_PALETTE),
-  tapsPerSecondMax: 20,
-  tapBurstMax: 40,
+  limits: Object.freeze({
+    viewer: Object.freeze({ tapsPerSecondMax: 20, tapBurstMax: 40 }),
+    // A device may have a few viewers, an address a household or a campus behind one gateway.
+    device: Object.freeze({ tapsPerSecondMax: 40, tapBurstMax: 80 }),
+    address: Object.freeze({ tapsPerSecondMax: 2_000, tapBurstMax: 4_000 }),
+  }),
   endedStreams: new Set<string>(),
 });
 
+export const DEFAULT_POLICY: Policy = policyOfBase(DEFAULT_BASE)('' as StreamId);
+
+/** The policies of a region that nobody moderates. */
+export function policyOfBase({ palette, limits, endedStreams }: BasePolicy): PolicyOf {
+  const live: Policy = Object.freeze({
+    palette,
+    limits,
+    state: 'live',
+    mutedViewers: new Map(),
+    mutedDevices: new Map(),
+    level: null,
+  });
+  const ended: Policy = Object.freeze({ ...live, state: 'ended' });
+  return (stream) => (endedStreams.has(stream) ? ended : live);
+}
+
 /**
- * Reads a policy document: `{palette?: {id: glyph}, tapsPerSecondMax?, tapBurstMax?, endedStreams?: [id]}`.
+ * Reads a policy file: `{palette?: {id: glyph}, limits?: {viewer?, device?, address?: {tapsPerSecondMax?, tapBurstMax?}},
+ * endedStreams?: [id]}`.
  * @throws InvalidPolicy
  */
-export function parsePolicy(document: unknown): Policy {
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    throw new InvalidPolicy('a policy is a JSON object');
-  }
-  const fields = document as Record<string, unknown>;
-  for (const name of Object.keys(fields)) {
-    if (!(name in DEFAULT_POLICY)) throw new InvalidPolicy(`unknown field "${name}"`);
-  }
+export function parsePolicy(document: unknown): BasePolicy {
+  const fields = parseFields('a policy', document, Object.keys(DEFAULT_BASE));
+  const limits = parseFields('limits', fields['limits'] ?? {}, Object.keys(DEFAULT_BASE.limits));
   return Object.freeze({
-    palette: fields['palette'] === undefined ? DEFAULT_POLICY.palette : parsePalette(fields['palette']),
-    tapsPerSecondMax: positive(fields, 'tapsPerSecondMax', DEFAULT_POLICY.tapsPerSecondMax),
-    tapBurstMax: positive(fields, 'tapBurstMax', DEFAULT_POLICY.tapBurstMax),
+    palette: fields['palette'] === undefined ? DEFAULT_BASE.palette : parsePalette(fields['palette']),
+    limits: Object.freeze({
+      viewer: parseLimit('limits.viewer', limits['viewer'], DEFAULT_BASE.limits.viewer),
+      device: parseLimit('limits.device', limits['device'], DEFAULT_BASE.limits.device),
+      address: parseLimit('limits.address', limits['address'], DEFAULT_BASE.limits.address),
+    }),
     endedStreams: parseIds(fields['endedStreams'] ?? []),
+  });
+}
+
+function parseFields(what: string, value: unknown, known: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new InvalidPolicy(`${what} is a JSON object`);
+  for (const name of Object.keys(value)) {
+    if (!known.includes(name)) throw new InvalidPolicy(`${what}: unknown field "${name}"; there are ${known.join(', ')}`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function parseLimit(what: string, value: unknown, fallback: RateLimit): RateLimit {
+  if (value === undefined) return fallback;
+  const fields = parseFields(what, value, Object.keys(fallback));
+  return Object.freeze({
+    tapsPerSecondMax: positive(what, fields, 'tapsPerSecondMax', fallback.tapsPerSecondMax),
+    tapBurstMax: positive(what, fields, 'tapBurstMax', fallback.tapBurstMax),
   });
 }
 
@@ -63,17 +130,23 @@ function parsePalette(value: unknown): ReadonlyMap<EmojiId, string> {
   }
   for (const [id, glyph] of entries) {
     if (!isId(id)) throw new InvalidPolicy(`palette: "${id}" is no emoji id`);
-    if (typeof glyph !== 'string' || glyph.length === 0 || glyph.length > 32) {
-      throw new InvalidPolicy(`palette: the glyph of "${id}" must be a short text`);
-    }
+    if (!isGlyph(glyph)) throw new InvalidPolicy(`palette: the glyph of "${id}" must be a short text`);
   }
   return new Map(entries as [EmojiId, string][]);
 }
 
-function positive(fields: Record<string, unknown>, name: string, fallback: number): number {
+export function isGlyph(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= GLYPH_CHARACTERS_MAX;
+}
+
+export function isRate(value: unknown): value is number {
+  return typeof value === 'number' && value > 0 && value <= RATE_MAX;
+}
+
+function positive(what: string, fields: Record<string, unknown>, name: string, fallback: number): number {
   const value = fields[name];
   if (value === undefined) return fallback;
-  if (typeof value !== 'number' || !(value > 0 && value <= 1e6)) throw new InvalidPolicy(`${name}: a number above 0`);
+  if (!isRate(value)) throw new InvalidPolicy(`${what}.${name}: a number above 0, at most ${RATE_MAX}`);
   return value;
 }
 

@@ -49,7 +49,7 @@ class Crowd {
   }
 
   #send(life: Life, session: number, sequence: number): void {
-    const batch = { stream: DERBY, viewer: `v${session}-${sequence}`, session: `s${session}`, sequence, reactions: [[HEART, TAPS] as const] };
+    const batch = { stream: DERBY, viewer: `v${session}-${sequence}`, device: null, address: null, session: `s${session}`, sequence, reactions: [[HEART, TAPS] as const] };
     life.aggregator.submit(batch, (reply) => {
       if (reply.kind !== 'counted') return;
       this.acknowledged.set(`${session} ${sequence}`, reply.accepted);
@@ -84,7 +84,7 @@ describe.skipIf(!natsAvailable)('aggregator on a real nats-server', () => {
         owns: () => true,
         hotStore,
         ledger,
-        policy: () => DEFAULT_POLICY,
+        policyOf: () => DEFAULT_POLICY,
         runtime: realRuntime,
         log: quiet,
         admission: () => null,

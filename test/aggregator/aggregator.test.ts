@@ -38,7 +38,7 @@ class Life {
       owns: (stream) => stream === DERBY,
       hotStore: this.store,
       ledger: this.ledger,
-      policy: () => DEFAULT_POLICY,
+      policyOf: () => DEFAULT_POLICY,
       runtime,
       log: quiet,
       admission: () => (this.overloaded ? 'overloaded' : null),
@@ -57,7 +57,7 @@ class Life {
   }
 
   submit(sequence: number, fields: Partial<Batch> = {}): void {
-    const batch: Batch = { stream: DERBY, viewer: 'v', session: 's', sequence, reactions: [[HEART, 2]], ...fields };
+    const batch: Batch = { stream: DERBY, viewer: 'v', device: null, address: null, session: 's', sequence, reactions: [[HEART, 2]], ...fields };
     this.aggregator.submit(batch, (reply) => {
       this.replies.push(reply);
       this.events.push(`reply ${sequence}`);

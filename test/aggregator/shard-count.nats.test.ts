@@ -38,7 +38,7 @@ describe.skipIf(!natsAvailable)('the number of shards', () => {
           owns: (stream) => shardOf(stream, shardCount) === shard,
           hotStore: stores[shard]!,
           ledger,
-          policy: () => DEFAULT_POLICY,
+          policyOf: () => DEFAULT_POLICY,
           runtime: realRuntime,
           log: quiet,
           admission: () => null,
@@ -53,7 +53,7 @@ describe.skipIf(!natsAvailable)('the number of shards', () => {
     const send = (stream: StreamId): Promise<IngestReply> =>
       new Promise((resolve) =>
         shards[shardOf(stream, shardCount)]!.submit(
-          { stream, viewer: 'v', session: 's', sequence: 1, reactions: [[HEART, 2]] },
+          { stream, viewer: 'v', device: null, address: null, session: 's', sequence: 1, reactions: [[HEART, 2]] },
           resolve,
         ),
       );

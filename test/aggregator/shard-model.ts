@@ -49,7 +49,7 @@ export class ShardModel {
       const clamped = Math.min(taps, known);
       return { kind: 'counted', accepted: taps - clamped, clamped, duplicate: true };
     }
-    if (policy.endedStreams.has(stream)) return { kind: 'refused', reason: 'stream-ended' };
+    if (policy.state === 'ended') return { kind: 'refused', reason: 'stream-ended' };
     if (reactions.some(([emoji]) => !policy.palette.has(emoji))) return { kind: 'refused', reason: 'unknown-emoji' };
     if (stale) return { kind: 'refused', reason: 'stale-sequence' };
     const accepted = this.#take(`${stream} ${batch.viewer}`, taps, policy, now);
@@ -69,9 +69,9 @@ export class ShardModel {
   }
 
   #take(key: string, taps: number, policy: Policy, now: number): number {
-    const full = policy.tapBurstMax * GRAINS_PER_TOKEN;
+    const full = policy.limits.viewer.tapBurstMax * GRAINS_PER_TOKEN;
     const { grains, at } = this.#buckets.get(key) ?? { grains: full, at: now };
-    const held = Math.min(full, grains + (now - at) * policy.tapsPerSecondMax);
+    const held = Math.min(full, grains + (now - at) * policy.limits.viewer.tapsPerSecondMax);
     const counted = Math.min(taps, Math.floor(held / GRAINS_PER_TOKEN));
     this.#buckets.set(key, { grains: held - counted * GRAINS_PER_TOKEN, at: now });
     return counted;

@@ -8,7 +8,7 @@ import { changedBytes, emptyState, restore, step, takeChanges, wholeState, type 
 import { windowStartOf } from '../../src/base/window.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
 import { COMMIT_RETENTION_MS, type Commit } from '../../src/hot-store/hot-store.ts';
-import { DEFAULT_POLICY, type Policy } from '../../src/moderation/policy.ts';
+import { DEFAULT_BASE, DEFAULT_POLICY, policyOfBase, type Policy } from '../../src/moderation/policy.ts';
 import { ShardModel } from './shard-model.ts';
 
 const LIMITS = { streamsMax: 100, sessionsMax: 1000, bucketsMax: 1000 };
@@ -18,6 +18,8 @@ const DERBY = 'derby' as StreamId;
 const batchOf = (fields: Partial<Batch> = {}): Batch => ({
   stream: DERBY,
   viewer: 'viewer',
+  device: null,
+  address: null,
   session: 'session',
   sequence: 1,
   reactions: [['heart' as EmojiId, 3]],
@@ -64,7 +66,7 @@ describe('step', () => {
 
   it('[AGG-4] refuses what the policy forbids and leaves no trace, but answers a resend as before', () => {
     const submit = start();
-    const ended: Policy = { ...DEFAULT_POLICY, endedStreams: new Set([DERBY]) };
+    const ended: Policy = { ...DEFAULT_POLICY, state: 'ended' };
     const narrow: Policy = { ...DEFAULT_POLICY, palette: new Map([['fire' as EmojiId, 'F']]) };
     expect(submit()).toEqual(counted(3));
     expect(submit({ sequence: 2 }, START, ended)).toEqual(refused('stream-ended'));
@@ -166,12 +168,13 @@ describe('step against the model', () => {
         const shard = new JournalledShard();
         const model = new ShardModel();
         const endedStreams = new Set<string>();
-        const policy: Policy = { ...DEFAULT_POLICY, endedStreams };
+        const policyOf = policyOfBase({ ...DEFAULT_BASE, endedStreams });
         for (const command of commands) {
           if (command.kind === 'batch') {
             const { stream, session, reactions, offset } = command;
             const sequence = session === null ? 0 : Math.max(1, model.highest(stream, session) + offset);
-            const batch: Batch = { stream, viewer: session ?? 'nobody', session, sequence, reactions };
+            const batch = batchOf({ stream, viewer: session ?? 'nobody', session, sequence, reactions });
+            const policy = policyOf(stream);
             expect(step(shard.state, batch, policy, shard.now)).toEqual(model.submit(batch, policy, shard.now));
           } else if (command.kind === 'commit') {
             shard.commit();

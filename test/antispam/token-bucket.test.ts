@@ -1,11 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TokenBuckets, type RateLimits } from '../../src/antispam/token-bucket.ts';
+import { TokenBuckets } from '../../src/antispam/token-bucket.ts';
+import type { RateLimit } from '../../src/moderation/policy.ts';
 
 const LIMITS = { tapsPerSecondMax: 20, tapBurstMax: 40 };
 /** Asks as the step does: finds the bucket, guessing wrong, then takes. */
 class Buckets extends TokenBuckets {
-  ask(scope: number, viewer: string, taps: number, now: number, limits: RateLimits): number {
+  ask(scope: number, viewer: string, taps: number, now: number, limits: RateLimit): number {
     const bucket = this.find(scope, viewer, 0, now);
     return bucket < 0 ? -1 : this.take(bucket, taps, now, limits);
   }

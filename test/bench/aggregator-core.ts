@@ -92,7 +92,7 @@ function core(name: string, commits: boolean): Contender {
           if (message.type !== 'batch') throw new Error('not a batch');
           const { stream, session, viewer } = sender;
           const reactions = message.reactions.map(({ emoji_id, count }): Reaction => [emoji_id as EmojiId, count]);
-          const reply = step(state, { stream, viewer, session, sequence: message.seq, reactions }, DEFAULT_POLICY, now);
+          const reply = step(state, { stream, viewer, device: null, address: null, session, sequence: message.seq, reactions }, DEFAULT_POLICY, now);
           if (reply.kind !== 'counted' || reply.clamped > 0) throw new Error('a batch was not counted whole');
         }
         if (commits) takeChanges(state);

@@ -53,12 +53,12 @@ function quietFeed(): FrameFeed {
 async function startOwn(cleanups: Cleanup[]): Promise<Server> {
   const aggregator = createAggregator({
     region: 'us', shard: 0, owns: () => true, hotStore: createMemoryStore(new MemoryJournal()), ledger: new Ledger(), runtime: realRuntime, log: QUIET,
-    windowsStoredBefore: () => 0, derivedBefore: () => Infinity, policy: () => DEFAULT_POLICY, admission: () => null, onCommit() {}, onFenced() {},
+    windowsStoredBefore: () => 0, derivedBefore: () => Infinity, policyOf: () => DEFAULT_POLICY, admission: () => null, onCommit() {}, onFenced() {},
   });
   await aggregator.start();
   const edge = await createEdge({
     region: 'us', config: { host: '127.0.0.1', port: 0, origins: ['*'], jwt: null, viewersMax: 2 * SOCKETS },
-    ingest: aggregator, feed: quietFeed(), history: null, stored: null, peers: () => ({}), policy: () => DEFAULT_POLICY, runtime: realRuntime, log: QUIET,
+    ingest: aggregator, feed: quietFeed(), history: null, stored: null, peers: () => ({}), policyOf: () => DEFAULT_POLICY, runtime: realRuntime, log: QUIET,
   });
   const { port } = await edge.listen();
   cleanups.push(() => edge.stop({ graceMs: 0 }).then(() => aggregator.stop()));

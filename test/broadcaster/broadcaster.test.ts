@@ -34,7 +34,7 @@ function build(options: Partial<BroadcasterOptions> = {}): Broadcaster {
     region: 'us',
     ledger,
     runtime,
-    policy: () => DEFAULT_POLICY,
+    policyOf: () => DEFAULT_POLICY,
     staleness: () => ({ ...staleness }),
     peerViewers: () => peerViewers,
     currentActor: () => 'us/0/1',

@@ -53,7 +53,7 @@ export class CountingRegion {
       history: null,
       stored: async (stream) => this.#entries(stream),
       peers: () => ({}),
-      policy: () => DEFAULT_POLICY,
+      policyOf: () => DEFAULT_POLICY,
       runtime: realRuntime,
       log: SILENT,
     });

@@ -125,7 +125,7 @@ export async function startEdge(
     history: null,
     stored: null,
     peers: () => ({ eu: { state: 'live' } }),
-    policy: () => DEFAULT_POLICY,
+    policyOf: () => DEFAULT_POLICY,
     runtime: realRuntime,
     log: region.log,
     ...changes,

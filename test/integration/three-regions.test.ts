@@ -1,7 +1,7 @@
 /** The main job, end to end: three regions, four shards each, real NATS, real Postgres, links that break. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DEFAULT_POLICY } from '../../src/moderation/policy.ts';
+import { DEFAULT_BASE } from '../../src/moderation/policy.ts';
 import { natsAvailable } from '../support/nats.ts';
 import { postgresAvailable } from '../support/postgres.ts';
 import { REGION_NAMES, startThreeRegions, type ThreeRegions } from '../support/three-regions.ts';
@@ -12,7 +12,7 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('three regions with four s
   let world: ThreeRegions;
 
   beforeAll(async () => {
-    world = await startThreeRegions({ shardCount: 4, policy: { ...DEFAULT_POLICY, endedStreams: new Set(['over']) } });
+    world = await startThreeRegions({ shardCount: 4, policy: { ...DEFAULT_BASE, endedStreams: new Set(['over']) } });
   });
   afterAll(() => world?.stop());
 

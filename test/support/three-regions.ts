@@ -11,7 +11,7 @@ import type { NatsServer } from '../../src/cli/dev/nats-server.ts';
 import { type LoadPlan, type LoadResult, runLoad } from '../../src/cli/load/run-load.ts';
 import { realRuntime } from '../../src/base/runtime.ts';
 import type { Config } from '../../src/config.ts';
-import { DEFAULT_POLICY, type Policy } from '../../src/moderation/policy.ts';
+import { DEFAULT_BASE, type BasePolicy } from '../../src/moderation/policy.ts';
 import { startRegion, type Region } from '../../src/region.ts';
 import type { RegionAddresses } from '../../regions/topology.ts';
 import { encodedFrameFeed, encodedIngest } from './encoded-ports.ts';
@@ -38,7 +38,7 @@ export interface ThreeRegions {
   stop(): Promise<void>;
 }
 
-export async function startThreeRegions(options: { shardCount: number; policy?: Policy }): Promise<ThreeRegions> {
+export async function startThreeRegions(options: { shardCount: number; policy?: BasePolicy }): Promise<ThreeRegions> {
   const [postgres, ...servers] = await Promise.all([
     startPostgres(),
     ...REGION_NAMES.map((region) => startNats({ region })),
@@ -71,7 +71,7 @@ export async function startThreeRegions(options: { shardCount: number; policy?: 
       databaseUrl,
       jwt: null,
       origins: ['*'],
-      policy: options.policy ?? DEFAULT_POLICY,
+      policy: options.policy ?? DEFAULT_BASE,
       logLevel: 'silent',
       viewersMax: 10_000,
     };
