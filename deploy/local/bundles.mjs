@@ -1,4 +1,5 @@
-// What a page loads with one script tag, how it is bundled, and what it may weigh.
+// What a page loads with one script tag, how it is bundled, and what it may weigh. All of it is in
+// dist/client/, which `ovation dev` serves.
 
 import { existsSync } from 'node:fs';
 import { build } from 'esbuild';
@@ -7,6 +8,7 @@ import { build } from 'esbuild';
 export const BUNDLES = [
   { name: 'ovation-client.js', entry: 'src/client/create-reactions.ts', gzipBytesMax: 10_000 },
   { name: 'ovation-overlay.js', entry: 'src/client/overlay/define.ts', gzipBytesMax: 16_000 },
+  { name: 'live-page.js', entry: 'src/web/live/live.ts', gzipBytesMax: 32_000 },
 ].filter(({ entry }) => existsSync(entry));
 
 /** The bundle's text. Run from the root of the project. @throws with what esbuild found wrong */

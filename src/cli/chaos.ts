@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { sleep } from '../../regions/runtime.ts';
 import { realRuntime } from '../base/runtime.ts';
 import { parseDuration, parseHttpUrl, parseId } from './arguments.ts';
-import { createDevClient, type DevClient, type DevStatus, type LinkCommand } from './dev/dev-api.ts';
+import type { DevStatus, LinkCommand } from '../web/live/dev-api.ts';
+import { createDevClient, type DevClient } from './dev/dev-client.ts';
 import { findRunningDev } from './dev/run-file.ts';
 import { stopSignal } from './stop-signal.ts';
 

@@ -3,7 +3,7 @@
 import { Option, type Command } from 'commander';
 import { realRuntime } from '../base/runtime.ts';
 import { parseIds, parseInteger } from './arguments.ts';
-import type { DevStatus } from './dev/dev-api.ts';
+import type { DevStatus } from '../web/live/dev-api.ts';
 import { formatLogLine } from './dev/log-lines.ts';
 import { PORT_MAX, REGIONS_MAX } from './dev/ports.ts';
 import { CommandFailure } from './failure.ts';

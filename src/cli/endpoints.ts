@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { collectHttpUrls, parseHttpUrl, parseIds } from './arguments.ts';
-import { createDevClient } from './dev/dev-api.ts';
+import { createDevClient } from './dev/dev-client.ts';
 import { findRunningDev } from './dev/run-file.ts';
 import { CommandFailure } from './failure.ts';
 

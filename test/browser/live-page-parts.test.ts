@@ -4,10 +4,11 @@ import { standingsOf, type Books } from '../../src/web/live/books.ts';
 import { dotsPath, isLand } from '../../src/web/live/continents.ts';
 import { CROWD_MAX, positionOf, SLIDER_MAX, tapsAt } from '../../src/web/live/crowd-scale.ts';
 import { describeCrowd } from '../../src/web/live/crowd.ts';
-import type { CrowdStatus } from '../../src/web/live/development.ts';
+import type { CrowdStatus } from '../../src/web/live/dev-api.ts';
 import { describeStaleness } from '../../src/web/live/facts.ts';
 import { SERIES_SECONDS, seriesOf } from '../../src/web/live/history.ts';
 import { viewLink } from '../../src/web/live/links.ts';
+import { describeLoss } from '../../src/web/live/player.ts';
 import { areaPath, linePath, median, niceCeiling } from '../../src/web/live/sparkline.ts';
 import { arcBetween, MAP_HEIGHT, MAP_WIDTH, placeRegions, project } from '../../src/web/live/world.ts';
 import { TAPS_PER_SECOND_MAX } from '../../src/cli/dev/random-crowd.ts';
@@ -117,6 +118,14 @@ describe('links of the live page', () => {
     expect(viewLink('us', 'eu', [link('us', 'eu', 'up'), link('eu', 'us', 'cut')])).toMatchObject({ state: 'cut', word: 'cut' });
     expect(viewLink('us', 'eu', [link('us', 'eu', 'delayed', 80), link('eu', 'us', 'delayed', 150)])).toEqual({ state: 'delayed', word: '+150 ms', action: 'delay' });
     expect(viewLink('us', 'eu', [link('eu', 'us', 'delayed', 80), link('us', 'eu', 'cut', 80)]).state).toBe('cut');
+  });
+});
+
+describe('taps of the live page', () => {
+  it('[PAGE-3] says what became of taps that are not counted for sure, and nothing of frames that were missed', () => {
+    expect(describeLoss({ reason: 'in-doubt', taps: 3 })).toBe('3 taps unanswered: counted once or not at all');
+    expect(describeLoss({ reason: 'dropped', taps: 1 })).toBe('1 tap not counted');
+    expect(describeLoss({ reason: 'reconnected', taps: 0 })).toBe('');
   });
 });
 

@@ -1,13 +1,13 @@
 /**
- * A region as the live page sees it: the WebSocket protocol, audit, history, and nothing behind them but
+ * A region as the live page sees it: the WebSocket protocol in msgpack, audit, history, and nothing behind them but
  * maps. It reads messages with the strict codec, so a page that breaks the protocol breaks the test.
  */
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { decodeClientJson } from '../../src/protocol/json-codec.ts';
-import { SUBPROTOCOL_JSON, type BatchMessage, type ServerMessage } from '../../src/protocol/messages.ts';
+import { SUBPROTOCOL_MSGPACK, type BatchMessage, type ServerMessage } from '../../src/protocol/messages.ts';
+import { decodeClientMsgpack, encodeServerMsgpack } from '../../src/protocol/msgpack-codec.ts';
 
 export const PALETTE = { heart: '❤️', fire: '🔥', clap: '👏', laugh: '😂', wow: '😮', sad: '😢' };
 const FRAME_MS = 100;
@@ -23,6 +23,8 @@ export interface StubRegion {
   readonly heardAt: Map<string, number>;
   /** Answers no batch while false, as if the acknowledgement were lost on the way. */
   acknowledges: boolean;
+  /** Counts nothing while true, as if every tap came too fast. */
+  clamps: boolean;
   /** Closes every socket with a code. */
   dropViewers(code: number): void;
   total(emoji: string): number;
@@ -47,29 +49,27 @@ export async function startStubRegion(id: string): Promise<StubRegion> {
     response.writeHead(answer === null ? 404 : 200, { 'content-type': 'application/json', 'access-control-allow-origin': '*' });
     response.end(JSON.stringify(answer));
   });
-  const sockets = new WebSocketServer({ server, handleProtocols: () => SUBPROTOCOL_JSON });
+  const sockets = new WebSocketServer({ server, handleProtocols: () => SUBPROTOCOL_MSGPACK });
   sockets.on('connection', (socket) => serve(socket));
   const frames = setInterval(sendFrames, FRAME_MS);
 
   function serve(socket: WebSocket): void {
     let session = '';
+    send(socket, { type: 'welcome', region: id, palette: PALETTE, batch_ms: 250, frame_ms: FRAME_MS, totals: totals() });
     socket.on('message', (data) => {
-      const message = decodeClientJson(String(data));
+      const message = decodeClientMsgpack(data as Buffer);
       if (message.type === 'hello') {
         session = message.session_id;
-        send(socket, { type: 'welcome', region: id, palette: PALETTE, batch_ms: 250, frame_ms: FRAME_MS, totals: totals() });
         return;
       }
       received.push(message);
       const key = `${session} ${message.seq}`;
       const duplicate = counted.has(key);
       counted.add(key);
-      let accepted = 0;
-      for (const { emoji_id, count } of message.reactions) {
-        accepted += count;
-        if (!duplicate) add(id, emoji_id, count);
-      }
-      if (region.acknowledges) send(socket, { type: 'ack', seq: message.seq, accepted, clamped: 0, duplicate });
+      const taps = message.reactions.reduce((sum, { count }) => sum + count, 0);
+      const [accepted, clamped] = region.clamps ? [0, taps] : [taps, 0];
+      if (!duplicate && !region.clamps) for (const { emoji_id, count } of message.reactions) add(id, emoji_id, count);
+      if (region.acknowledges) send(socket, { type: 'ack', seq: message.seq, accepted, clamped, duplicate });
     });
   }
 
@@ -123,6 +123,7 @@ export async function startStubRegion(id: string): Promise<StubRegion> {
     received,
     heardAt,
     acknowledges: true,
+    clamps: false,
     dropViewers(code) {
       for (const socket of sockets.clients) socket.close(code);
     },
@@ -145,7 +146,7 @@ export function replicate(from: StubRegion, to: StubRegion): void {
 }
 
 function send(socket: WebSocket, message: ServerMessage): void {
-  socket.send(JSON.stringify(message));
+  socket.send(encodeServerMsgpack(message));
 }
 
 export function listen(server: Server): Promise<number> {

@@ -1,21 +1,29 @@
 /**
- * The service behind the live page: three stub regions with links that can be cut, the development API
- * with a crowd that only obeys, and the page itself under a strict content security policy, compiled
- * from its source.
+ * The service behind the live page: three stub regions with links that can be cut, a crowd that only obeys,
+ * and before them the dev server itself, with the page bundled from its source.
  */
 
-import { readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import ts from 'typescript';
-import { close, listen, replicate, startStubRegion, type StubRegion } from './stub-region.ts';
+import { build } from 'esbuild';
+import { startDevServer } from '../../src/cli/dev/dev-server.ts';
+import type { CrowdCommand, CrowdStatus, DevStatus, LinkCommand } from '../../src/web/live/dev-api.ts';
+import { replicate, startStubRegion, type StubRegion } from './stub-region.ts';
 
-const PAGE = path.resolve(import.meta.dirname, '../../src/web/live');
 const GOSSIP_MS = 50;
-const TYPES: Record<string, string> = { '.html': 'text/html', '.css': 'text/css', '.js': 'text/javascript', '.svg': 'image/svg+xml' };
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
-  "connect-src 'self' http://127.0.0.1:* ws://127.0.0.1:*; base-uri 'none'; form-action 'none'";
+
+/** The page's bundle, in a folder that `remove` deletes. */
+export interface PageBundle {
+  readonly folder: string;
+  remove(): void;
+}
+
+export async function bundlePage(): Promise<PageBundle> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ovation-page-'));
+  await build({ entryPoints: ['src/web/live/live.ts'], bundle: true, format: 'esm', outfile: path.join(folder, 'live-page.js'), logLevel: 'silent' });
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
 
 export interface StubService {
   readonly url: string;
@@ -25,15 +33,15 @@ export interface StubService {
   /** Pairs of regions → how much slower their link is. */
   readonly delays: Map<string, number>;
   /** Every command to the crowd. */
-  readonly crowd: Record<string, unknown>[];
+  readonly crowd: CrowdCommand[];
   stop(): Promise<void>;
 }
 
-export async function startStubService(): Promise<StubService> {
+export async function startStubService({ folder }: PageBundle): Promise<StubService> {
   const regions = await Promise.all(['us', 'eu', 'ap'].map(startStubRegion));
   const cuts = new Set<string>();
   const delays = new Map<string, number>();
-  const crowd: Record<string, unknown>[] = [];
+  const crowd: CrowdCommand[] = [];
   const isCut = (from: string, to: string): boolean => cuts.has(`${from} ${to}`) || cuts.has(`${to} ${from}`);
   const pairs = regions.flatMap((from) => regions.filter((to) => to !== from).map((to) => [from, to] as const));
 
@@ -41,44 +49,38 @@ export async function startStubService(): Promise<StubService> {
     for (const [from, to] of pairs) if (!isCut(from.id, to.id)) replicate(from, to);
   }, GOSSIP_MS);
 
-  const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    if (pathname === '/dev/status') return sendJson(response, status());
-    if (pathname === '/dev/links') return void bodyOf(request).then((body) => sendJson(response, changeLink(body)));
-    if (pathname === '/dev/crowd') return void bodyOf(request).then((body) => sendJson(response, changeCrowd(body)));
-    return sendFile(response, pathname === '/' ? '/index.html' : pathname);
-  });
-
-  function status(): object {
+  function status(): DevStatus {
     return {
-      regions: regions.map(({ id, api }) => ({ id, api })),
+      regions: regions.map(({ id, api }) => ({ id, api, admin: null, pid: null, nats_pid: null, state: 'running', parts: {}, restarts: 0 })),
       links: pairs.map(([{ id: from }, { id: to }]) => {
         const delay_ms = delays.get(`${from} ${to}`) ?? 0;
         return { from, to, state: isCut(from, to) ? 'cut' : delay_ms > 0 ? 'delayed' : 'up', delay_ms };
       }),
+      database: 'none',
       crowd: crowdStatus(),
     };
   }
 
-  function crowdStatus(): object {
-    const taps = Number(crowd.at(-1)?.['taps_per_second'] ?? 0);
-    const replay = crowd.at(-1)?.['replay'] as { name?: string; speed: number } | undefined;
+  function crowdStatus(): CrowdStatus {
+    const command = crowd.at(-1) ?? { taps_per_second: 0 };
+    const taps = 'replay' in command ? 0 : command.taps_per_second;
+    const replay = 'replay' in command ? command.replay : null;
     return {
-      mode: replay !== undefined ? 'replay' : taps > 0 ? 'random' : 'off',
-      stream: crowd.at(-1)?.['stream'] ?? null,
+      mode: replay !== null ? 'replay' : taps > 0 ? 'random' : 'off',
+      stream: command.stream ?? null,
       taps_per_second: taps,
       viewers: Math.ceil(taps / 8),
       tapped: 0,
       acknowledged: 0,
       clamped: 0,
       refused: 0,
-      replay: replay === undefined ? null : { name: replay.name ?? 'a final', speed: replay.speed, at_ms: 30_000, length_ms: 90_000 },
+      replay: replay === null ? null : { name: replay.name ?? 'a final', speed: replay.speed ?? 1, at_ms: 30_000, length_ms: 90_000 },
       problem: null,
     };
   }
 
   /** As the real one: a cut outlasts a delay, and healing undoes both. */
-  function changeLink({ from, to, action, delay_ms }: Record<string, unknown>): object {
+  function changeLink({ from, to, action, delay_ms }: LinkCommand): void {
     for (const key of [`${from} ${to}`, `${to} ${from}`]) {
       if (action === 'heal') {
         cuts.delete(key);
@@ -87,71 +89,24 @@ export async function startStubService(): Promise<StubService> {
       if (action === 'delay') delays.set(key, Number(delay_ms));
     }
     if (action === 'cut') cuts.add(`${from} ${to}`);
-    return status();
   }
 
-  function changeCrowd(command: Record<string, unknown>): object {
-    crowd.push(command);
-    return status();
-  }
-
+  const server = await startDevServer(
+    0,
+    regions.map(({ api }) => api),
+    { status, link: changeLink, kill: () => {}, crowd: async (command) => void crowd.push(command), watched: () => {} },
+    folder,
+  );
   return {
-    url: `http://127.0.0.1:${await listen(server)}/`,
+    url: `http://127.0.0.1:${server.port}/`,
     regions,
     cuts,
     delays,
     crowd,
     async stop() {
       clearInterval(gossip);
-      await close(server);
+      await server.close();
       await Promise.all(regions.map((region) => region.stop()));
     },
   };
-}
-
-async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
-}
-
-function sendJson(response: ServerResponse, body: object): void {
-  response.writeHead(200, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(body));
-}
-
-function sendFile(response: ServerResponse, name: string): void {
-  const type = TYPES[path.extname(name)];
-  const body = type === undefined ? null : readPageFile(name);
-  if (body === null) {
-    response.writeHead(404).end();
-    return;
-  }
-  response.writeHead(200, { 'content-type': `${type}; charset=utf-8`, 'content-security-policy': POLICY });
-  response.end(body);
-}
-
-/** Compiled once for all tests of a file. */
-const pageFiles = new Map<string, string | null>();
-
-function readPageFile(name: string): string | null {
-  if (!pageFiles.has(name)) pageFiles.set(name, compilePageFile(name));
-  return pageFiles.get(name)!;
-}
-
-function compilePageFile(name: string): string | null {
-  try {
-    if (!name.endsWith('.js')) return readFileSync(path.join(PAGE, name), 'utf8');
-    const source = readFileSync(path.join(PAGE, name.replace(/\.js$/, '.ts')), 'utf8');
-    return ts.transpileModule(source, {
-      compilerOptions: {
-        target: ts.ScriptTarget.ES2023,
-        module: ts.ModuleKind.ESNext,
-        rewriteRelativeImportExtensions: true,
-        verbatimModuleSyntax: true,
-      },
-    }).outputText;
-  } catch {
-    return null;
-  }
 }

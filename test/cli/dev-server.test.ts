@@ -1,8 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createDevClient, type CrowdStatus, type DevStatus } from '../../src/cli/dev/dev-api.ts';
-import { startDevServer, type DevServer } from '../../src/cli/dev/dev-server.ts';
+import { createDevClient } from '../../src/cli/dev/dev-client.ts';
+import { startDevServer, type DevControls, type DevServer } from '../../src/cli/dev/dev-server.ts';
 import { CommandFailure } from '../../src/cli/failure.ts';
+import type { CrowdStatus, DevStatus } from '../../src/web/live/dev-api.ts';
 
 const CROWD: CrowdStatus = {
   mode: 'off',
@@ -21,9 +25,12 @@ let watchedCount = 0;
 const commands: object[] = [];
 let server: DevServer;
 let url: string;
+let bundles: string;
 
 beforeAll(async () => {
-  server = await startDevServer(0, ['http://127.0.0.1:8081'], {
+  bundles = mkdtempSync(path.join(tmpdir(), 'ovation-bundles-'));
+  writeFileSync(path.join(bundles, 'ovation-overlay.js'), 'export {};');
+  const controls: DevControls = {
     status: () => STATUS,
     link: (command) => {
       if (command.from === 'xx') throw new CommandFailure('usage', 'there is no xx');
@@ -32,10 +39,14 @@ beforeAll(async () => {
     kill: (command) => void commands.push(command),
     crowd: async (command) => void commands.push(command),
     watched: () => (watchedCount += 1),
-  });
+  };
+  server = await startDevServer(0, ['http://127.0.0.1:8081'], controls, bundles);
   url = `http://127.0.0.1:${server.port}`;
 });
-afterAll(() => server.close());
+afterAll(async () => {
+  rmSync(bundles, { recursive: true, force: true });
+  await server.close();
+});
 
 function get(path: string, headers: Record<string, string> = {}): Promise<{ status: number; headers: object; body: string }> {
   return new Promise((resolve, reject) => {
@@ -95,7 +106,16 @@ test('[CLI-10] the live page is served under a policy that lets it talk to the r
   expect((await get('/live.css')).status).toBe(200);
 });
 
-test.each(['/../../package.json', '/%2e%2e/%2e%2e/main.js', '/..%2fmain.js', '/live.ts', '/nothing.html', '/x/live.css'])('%s is not served', async (path) => {
+test('[PAGE-12] the bundles are served as modules that pages of any origin may load, and the API is not', async () => {
+  const { status, headers, body } = await get('/ovation-overlay.js', { origin: 'https://app.example' });
+  expect({ status, body }).toEqual({ status: 200, body: 'export {};' });
+  expect(headers).toMatchObject({ 'content-type': 'text/javascript; charset=utf-8', 'access-control-allow-origin': '*' });
+  for (const name of ['/dev/status', '/', '/live.css']) {
+    expect((await get(name, { origin: 'https://app.example' })).headers).not.toHaveProperty('access-control-allow-origin');
+  }
+});
+
+test.each(['/../../package.json', '/%2e%2e/%2e%2e/main.js', '/..%2fmain.js', '/live.ts', '/live.js', '/nothing.html', '/x/live.css', '/x/ovation-overlay.js'])('%s is not served', async (path) => {
   expect((await get(path)).status).toBe(404);
 });
 

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { DevStatus } from '../../src/cli/dev/dev-api.ts';
+import type { DevStatus } from '../../src/web/live/dev-api.ts';
 import { natsAvailable } from '../support/nats.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');

@@ -1,6 +1,6 @@
 /** The regions of a dev, whatever they run on. Two kinds: `nats-cluster.ts` and `embedded-cluster.ts`. */
 
-import type { RegionStatus } from './dev-api.ts';
+import type { RegionStatus } from '../../web/live/dev-api.ts';
 import type { Links } from './links.ts';
 
 export interface RegionPlan {

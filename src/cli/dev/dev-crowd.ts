@@ -12,7 +12,7 @@ import { homeOf, replay } from '../load/crowd-source.ts';
 import { Crowd } from '../load/crowd.ts';
 import { GroundTruth } from '../load/ground-truth.ts';
 import { WIRES } from '../load/wire.ts';
-import type { CrowdCommand, CrowdStatus, ReplayCommand } from './dev-api.ts';
+import type { CrowdCommand, CrowdStatus, ReplayCommand } from '../../web/live/dev-api.ts';
 import { RandomCrowd } from './random-crowd.ts';
 import { FINAL, REPLAY_VIEWERS_MAX, recordingOf, type Recording } from './recordings.ts';
 

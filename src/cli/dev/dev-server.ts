@@ -1,5 +1,6 @@
 /**
- * The dev server: the live page and the dev API, for this machine only.
+ * The dev server: the live page and the dev API, for this machine only. The SDK's and the overlay's bundles
+ * are there too, for pages of one's own to try (PAGE-12).
  *
  * It can cut links and kill processes, so it listens on loopback, answers only to loopback names (a
  * rebound DNS name is another site), and takes commands only as JSON, which no other site's page can
@@ -10,7 +11,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fastify, { type FastifyInstance } from 'fastify';
 import { CommandFailure } from '../failure.ts';
-import type { CrowdCommand, DevStatus, KillCommand, LinkCommand } from './dev-api.ts';
+import type { CrowdCommand, DevStatus, KillCommand, LinkCommand } from '../../web/live/dev-api.ts';
 import { TAPS_PER_SECOND_MAX } from './random-crowd.ts';
 import { CSV_LENGTH_MAX } from './recordings.ts';
 
@@ -27,7 +28,10 @@ export interface DevControls {
 }
 
 const PAGE_FOLDER = path.join(import.meta.dirname, '../../web/live');
-const PAGE_FILE = /^[a-z0-9-]+\.(html|css|js|svg)$/;
+const PAGE_FILE = /^[a-z0-9-]+\.(html|css|svg)$/;
+/** Where the build puts the bundles, seen from the built file. */
+const BUNDLE_FOLDER = path.join(import.meta.dirname, '../../../client');
+const BUNDLE_FILE = /^[a-z0-9-]+\.js$/;
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
   css: 'text/css; charset=utf-8',
@@ -82,7 +86,12 @@ export interface DevServer {
 }
 
 /** `apis` are the regions' origins: what the page may connect to. */
-export async function startDevServer(port: number, apis: readonly string[], controls: DevControls): Promise<DevServer> {
+export async function startDevServer(
+  port: number,
+  apis: readonly string[],
+  controls: DevControls,
+  bundleFolder: string = BUNDLE_FOLDER,
+): Promise<DevServer> {
   const server = fastify({ bodyLimit: 16_384, requestTimeout: 10_000, forceCloseConnections: true });
   // A page of another site may send plain text without asking first, and JSON never.
   server.removeContentTypeParser('text/plain');
@@ -116,7 +125,7 @@ export async function startDevServer(port: number, apis: readonly string[], cont
     await controls.crowd(body);
     return controls.status();
   });
-  servePage(server);
+  servePage(server, bundleFolder);
   await server.listen({ host: '127.0.0.1', port });
   const address = server.server.address();
   return {
@@ -125,11 +134,15 @@ export async function startDevServer(port: number, apis: readonly string[], cont
   };
 }
 
-function servePage(server: FastifyInstance): void {
+function servePage(server: FastifyInstance, bundleFolder: string): void {
   server.get<{ Params: { '*': string } }>('/*', async (request, reply) => {
     const name = request.params['*'] === '' ? 'index.html' : request.params['*'];
-    const content = PAGE_FILE.test(name) ? await readFile(path.join(PAGE_FOLDER, name)).catch(() => null) : null;
+    const isBundle = BUNDLE_FILE.test(name);
+    const folder = isBundle ? bundleFolder : PAGE_FOLDER;
+    const content = isBundle || PAGE_FILE.test(name) ? await readFile(path.join(folder, name)).catch(() => null) : null;
     if (content === null) return reply.code(404).send({ message: `there is no ${name} here` });
+    // Browsers load modules of other origins only where these allow it; there is nothing in them to keep.
+    if (isBundle) reply.header('access-control-allow-origin', '*');
     return reply.type(MEDIA_TYPES[path.extname(name).slice(1)]!).send(content);
   });
 }

@@ -5,7 +5,7 @@
 
 import type { Cancel, Timers } from '../../../regions/runtime.ts';
 import { CommandFailure } from '../failure.ts';
-import type { LinkCommand, LinkStatus } from './dev-api.ts';
+import type { LinkCommand, LinkStatus } from '../../web/live/dev-api.ts';
 
 /** What carries one direction. */
 export interface LinkControl {

@@ -11,7 +11,7 @@ import { childEnvironment } from '../../config.ts';
 import { CommandFailure } from '../failure.ts';
 import type { RegionReady } from '../region.ts';
 import { regionEnvironment, type Cluster, type ClusterPlan, type RegionPlan } from './cluster.ts';
-import type { RegionStatus } from './dev-api.ts';
+import type { RegionStatus } from '../../web/live/dev-api.ts';
 import { startLinkProxy, type LinkProxy } from './link-proxy.ts';
 import { Links } from './links.ts';
 import { startNatsServer, type NatsBinary, type NatsServer } from './nats-server.ts';

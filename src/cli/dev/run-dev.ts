@@ -11,7 +11,7 @@ import { FolderInUse, lockFolder } from '../../analytics/folder-lock.ts';
 import { CommandFailure } from '../failure.ts';
 import type { Cluster, ClusterPlan } from './cluster.ts';
 import { startDatabase, useDatabase, type DevDatabase } from './database.ts';
-import type { DevStatus } from './dev-api.ts';
+import type { DevStatus } from '../../web/live/dev-api.ts';
 import { DevCrowd } from './dev-crowd.ts';
 import { startDevServer } from './dev-server.ts';
 import { findNatsServer, type NatsBinary } from './nats-server.ts';

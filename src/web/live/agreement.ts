@@ -1,7 +1,8 @@
 /** Do all regions hold the same books? Says so in one line. Pure but for the asking. */
 
 import { standingsOf, type Books, type Standing } from './books.ts';
-import { fetchJson, type RegionStatus } from './development.ts';
+import type { RegionStatus } from './dev-api.ts';
+import { fetchJson } from './development.ts';
 
 export interface Agreement {
   readonly state: 'agree' | 'converging' | 'diverged' | 'unknown';

@@ -1,7 +1,8 @@
 /** The crowd's controls: a slider for a synthetic one, and recordings to replay. */
 
 import { CROWD_MAX, positionOf, SLIDER_MAX, tapsAt } from './crowd-scale.ts';
-import { changeCrowd, type CrowdCommand, type CrowdStatus } from './development.ts';
+import type { CrowdCommand, CrowdStatus } from './dev-api.ts';
+import { changeCrowd } from './development.ts';
 import { element, setAttribute, setState, setText } from './element.ts';
 
 export interface CrowdPanel {

@@ -1,6 +1,7 @@
 /** The last two minutes of each emoji, second by second, from the stored windows. */
 
-import { fetchJson, type RegionStatus } from './development.ts';
+import type { RegionStatus } from './dev-api.ts';
+import { fetchJson } from './development.ts';
 
 export const SERIES_SECONDS = 120;
 /** Windows are stored a few seconds after they close; younger ones would look like a fall. */

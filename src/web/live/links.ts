@@ -1,6 +1,7 @@
 /** The links between regions: what state each is in, and the button whose menu cuts, delays or heals it. */
 
-import { changeLink, DELAY_MS, type LinkAction, type LinkStatus, type Status } from './development.ts';
+import type { DevStatus, LinkStatus } from './dev-api.ts';
+import { changeLink, DELAY_MS, type LinkAction } from './development.ts';
 import { element, setAttribute, setState, setText } from './element.ts';
 import { createMenu } from './menu.ts';
 
@@ -21,7 +22,7 @@ export interface LinkButton {
 export interface LinkEvents {
   /** Also before the service has obeyed, so that the map answers at once. */
   shown(view: LinkView): void;
-  obeyed(status: Status): void;
+  obeyed(status: DevStatus): void;
   failed(message: string): void;
 }
 

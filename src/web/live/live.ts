@@ -1,14 +1,15 @@
 /**
  * The live page: regions on a map with the links between them, a phone in each, a crowd, and charts.
  *
- * Browser code without a framework or a bundler: compiled file by file, it imports nothing at run time
- * but its neighbours in this folder.
+ * Without a framework. Its phones are the player SDK and the overlay's stage, as apps use them; all of it is
+ * one bundle that `npm run build` makes.
  */
 
 import { fetchStandings, judgeAgreement } from './agreement.ts';
 import { createGapChart, createRateCharts, type GapChart } from './charts.ts';
 import { createCrowdPanel } from './crowd.ts';
-import { fetchStatus, type Status } from './development.ts';
+import type { DevStatus } from './dev-api.ts';
+import { fetchStatus } from './development.ts';
 import { byId, setState, setText } from './element.ts';
 import { fetchSeries } from './history.ts';
 import { createMap, type WorldMap } from './map.ts';
@@ -30,7 +31,7 @@ const crowd = createCrowdPanel(stream, notify);
 const rates = createRateCharts();
 setText(byId('stream'), stream);
 
-let status: Status | null = null;
+let status: DevStatus | null = null;
 let players: readonly Player[] = [];
 let map: WorldMap | null = null;
 let gaps: GapChart | null = null;
@@ -48,7 +49,7 @@ function repeat(pauseMs: number, once: () => Promise<void>, onFailure: (error: u
     .finally(() => window.setTimeout(() => repeat(pauseMs, once, onFailure), pauseMs));
 }
 
-function showStatus(next: Status): void {
+function showStatus(next: DevStatus): void {
   if (status === null && noticeUntil === Infinity) notify('');
   status = next;
   if (map === null) build(next);
@@ -57,7 +58,7 @@ function showStatus(next: Status): void {
 }
 
 /** Once: the regions of a running service do not change. */
-function build({ regions }: Status): void {
+function build({ regions }: DevStatus): void {
   const ids = regions.map(({ id }) => id);
   players = regions.map(({ id, api }) => createPlayer(id, api, stream));
   map = createMap(ids, { obeyed: showStatus, failed: notify });

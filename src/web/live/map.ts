@@ -1,7 +1,7 @@
 /** The map: dotted land, a beacon for each region, and arcs on which what regions tell each other travels. */
 
 import { dotsPath } from './continents.ts';
-import type { LinkStatus, Status } from './development.ts';
+import type { DevStatus, LinkStatus } from './dev-api.ts';
 import { drawing, element, setState, setText } from './element.ts';
 import { createLinkButton, type LinkButton } from './links.ts';
 import { arcBetween, MAP_HEIGHT, MAP_WIDTH, placeRegions, type Arc, type Point } from './world.ts';
@@ -16,7 +16,7 @@ export interface WorldMap {
 }
 
 export interface MapEvents {
-  obeyed(status: Status): void;
+  obeyed(status: DevStatus): void;
   failed(message: string): void;
 }
 

@@ -1,29 +1,35 @@
-/** The phone: what a viewer in one region holds. Draws what it is told; taps go to `onTap`. */
+/**
+ * The phone: what a viewer in one region holds. Draws what it is told; taps go to `onTap`.
+ *
+ * On its stage flies what the overlay element lets fly, by the overlay's own parts.
+ */
 
+import type { Frame, Palette, Totals } from '../../client/client-types.ts';
+import { createCanvasStage } from '../../client/overlay/canvas-stage.ts';
 import { element, setAttribute, setState, setText } from './element.ts';
-import { createStage } from './stage.ts';
 
 export interface Phone {
   readonly root: HTMLElement;
   showState(state: string, word: string): void;
-  showPalette(palette: Readonly<Record<string, string>>): void;
-  showTotals(totals: Readonly<Record<string, number>>): void;
-  showCrowd(ratePerSecond: number, viewers: number): void;
-  /** Lets so many of an emoji fly. */
-  showReactions(emoji: string, count: number): void;
+  showPalette(palette: Palette): void;
+  showTotals(totals: Totals): void;
+  /** The crowd as numbers, and as emoji that fly. */
+  showCrowd(frame: Frame): void;
+  /** Nobody is behind what flies any more. */
+  clear(): void;
   notify(text: string): void;
 }
 
 interface PaletteButton {
   readonly count: HTMLElement;
   readonly button: HTMLButtonElement;
-  readonly glyph: string;
 }
 
 const exact = new Intl.NumberFormat('en');
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
-export function createPhone(region: string, onTap: (emoji: string) => void): Phone {
+/** `onTap` answers how many taps were taken: only those fly. */
+export function createPhone(region: string, onTap: (emoji: string) => number): Phone {
   const canvas = element('canvas', { class: 'flight', 'aria-hidden': 'true' });
   const connection = element('span', { class: 'connection' }, 'connecting');
   const viewers = element('span', { class: 'viewers' });
@@ -45,8 +51,20 @@ export function createPhone(region: string, onTap: (emoji: string) => void): Pho
     ),
     palette,
   );
-  const stage = createStage(canvas);
+  const stage = createCanvasStage(canvas);
   const buttons = new Map<string, PaletteButton>();
+  let shown: Palette | null = null;
+
+  function createButton(emoji: string, glyph: string): PaletteButton {
+    const count = element('span', { class: 'count' }, '0');
+    const button = element('button', { type: 'button', class: 'emoji' }, element('span', { class: 'glyph', 'aria-hidden': 'true' }, glyph), count);
+    button.addEventListener('click', () => {
+      const place = button.getBoundingClientRect();
+      const { left, width } = canvas.getBoundingClientRect();
+      if (onTap(emoji) > 0) stage.echo(emoji, (place.left + place.width / 2 - left) / Math.max(1, width));
+    });
+    return { button, count };
+  }
 
   return {
     root,
@@ -55,15 +73,11 @@ export function createPhone(region: string, onTap: (emoji: string) => void): Pho
       setText(connection, word);
     },
     showPalette(glyphs) {
-      const ids = Object.keys(glyphs);
-      if (ids.length === buttons.size && ids.every((id) => buttons.get(id)?.glyph === glyphs[id])) return;
+      if (glyphs === shown) return;
+      shown = glyphs;
+      stage.adopt(glyphs);
       buttons.clear();
-      for (const [emoji, glyph] of Object.entries(glyphs)) {
-        const count = element('span', { class: 'count' }, '0');
-        const button = element('button', { type: 'button', class: 'emoji' }, element('span', { class: 'glyph', 'aria-hidden': 'true' }, glyph), count);
-        button.addEventListener('click', () => onTap(emoji));
-        buttons.set(emoji, { button, count, glyph });
-      }
+      for (const [emoji, glyph] of Object.entries(glyphs)) buttons.set(emoji, createButton(emoji, glyph));
       palette.replaceChildren(...[...buttons.values()].map(({ button }) => button));
     },
     showTotals(totals) {
@@ -74,11 +88,13 @@ export function createPhone(region: string, onTap: (emoji: string) => void): Pho
         setAttribute(button, 'aria-label', `${emoji}, ${exact.format(of)} so far. Tap in ${region}`);
       }
     },
-    showCrowd(ratePerSecond, watching) {
-      setText(rate, `${ratePerSecond < 100 ? ratePerSecond.toFixed(1) : exact.format(Math.round(ratePerSecond))}/s`);
-      setText(viewers, `${exact.format(watching)} watching`);
+    showCrowd(frame) {
+      const perSecond = sumOf(frame.rates);
+      setText(rate, `${perSecond < 100 ? perSecond.toFixed(1) : exact.format(Math.round(perSecond))}/s`);
+      setText(viewers, `${exact.format(frame.viewers)} watching`);
+      stage.heed(frame);
     },
-    showReactions: (emoji, count) => stage.show(buttons.get(emoji)?.glyph ?? '•', count),
+    clear: () => stage.clear(),
     notify: (text) => setText(notice, text),
   };
 }

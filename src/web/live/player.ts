@@ -1,8 +1,13 @@
-/** One player: a phone in one region, its connection, and the facts beside it. */
+/**
+ * One player: a phone in one region, and the facts beside it.
+ *
+ * It is the player SDK that counts, resends and comes back; it has one endpoint alone, so that a phone stays
+ * with its region whatever happens there (PAGE-1).
+ */
 
-import type { FrameMessage } from '../../protocol/messages.ts';
+import { createReactions } from '../../client/create-reactions.ts';
+import type { Discontinuity, Frame, Palette } from '../../client/client-types.ts';
 import type { Standing } from './books.ts';
-import { connect, randomText, type ConnectionState } from './connection.ts';
 import { element, setState } from './element.ts';
 import { createFacts } from './facts.ts';
 import { createPhone, sumOf } from './phone.ts';
@@ -14,7 +19,7 @@ export interface Player {
   /** As last shown. */
   readonly total: number;
   readonly ratePerSecond: number;
-  readonly palette: Readonly<Record<string, string>>;
+  readonly palette: Palette;
   /** Redraws what changes by the passing of time alone. */
   refresh(): void;
   showStanding(standing: Standing, apart: boolean): void;
@@ -30,74 +35,97 @@ const BEHIND_MS = 3_000;
 export function createPlayer(region: string, api: string, stream: string): Player {
   const latencies: number[] = [];
   let frameTimes: number[] = [];
-  let frame: FrameMessage | null = null;
   let frameAt = 0;
-  let state: ConnectionState = 'connecting';
+  let connectedAt = Infinity;
+  let wasConnected = false;
   let notifiedUntil = 0;
-  let total = 0;
-  let ratePerSecond = 0;
-  let palette: Readonly<Record<string, string>> = {};
+  let lastError = '';
+  let hasStreamEnded = false;
   /** When the tap happened that the next frame will show; null when none is awaited. */
   let awaitedTapAt: number | null = null;
 
-  const phone = createPhone(region, (emoji) => connection.tap(emoji));
+  const reactions = createReactions({ endpoints: api, streamId: stream });
+  const phone = createPhone(region, tap);
   const facts = createFacts(region);
   const root = element('section', { class: 'player', 'aria-label': `Region ${region}`, 'data-state': 'connecting' }, phone.root, facts.root);
 
-  const connection = connect(`${api.replace(/^http/, 'ws')}/streams/${stream}/reactions`, `live-page-${randomText().slice(0, 12)}`, {
-    state(next, detail) {
-      state = next;
-      setState(root, next);
-      phone.showState(next, detail);
-    },
-    welcome(message) {
-      palette = message.palette;
-      phone.showPalette(palette);
-      showTotals(message.totals);
-    },
-    frame(message) {
-      frame = message;
-      frameAt = performance.now();
-      frameTimes.push(frameAt);
-      showFrame(message);
-    },
-    acknowledged(ack, batch) {
-      if (ack.clamped > 0) notify(`${ack.clamped} too fast, not counted`);
-      // Frames and acks come in order, so the next frame with an increase has this batch in it.
-      if (ack.accepted > 0 && !ack.duplicate) awaitedTapAt ??= batch.tappedAt;
-    },
-    refused: notify,
+  reactions.on('state', showState);
+  reactions.on('totals', showTotals);
+  reactions.on('frame', showFrame);
+  reactions.on('ack', ({ accepted, clamped, tapToAckMs }) => {
+    if (clamped > 0) notify(`${clamped} too fast, not counted`);
+    const tappedAt = performance.now() - tapToAckMs;
+    // Frames and acks come in order, so the next frame with an increase has this batch in it. What had to
+    // wait for a connection tells nothing about how quick frames are.
+    if (accepted > 0 && tappedAt >= connectedAt) awaitedTapAt ??= tappedAt;
+  });
+  reactions.on('discontinuity', (event) => notify(describeLoss(event)));
+  reactions.on('error', ({ code, message }) => {
+    if (code === 'stream-ended') hasStreamEnded = true;
+    lastError = message;
+    notify(message);
   });
 
-  function showTotals(totals: Readonly<Record<string, number>>): void {
-    total = sumOf(totals);
-    phone.showTotals(totals);
+  function tap(emoji: string): number {
+    const taken = reactions.tap(emoji);
+    if (taken === 0 && reactions.endpoint !== null) notify(hasStreamEnded ? 'The stream has ended' : 'Too fast, not counted');
+    return taken;
   }
 
-  function showFrame({ totals, rates, hints, viewers }: FrameMessage): void {
-    showTotals(totals);
-    ratePerSecond = sumOf(rates);
-    phone.showCrowd(ratePerSecond, viewers);
-    const shown = Object.entries(hints);
-    for (const [emoji, count] of shown) phone.showReactions(emoji, count);
-    if (awaitedTapAt === null || shown.length === 0) return;
-    latencies.push(performance.now() - awaitedTapAt);
+  function showState(): void {
+    const { state, endpoint } = reactions;
+    if (state === 'connected') {
+      connectedAt = performance.now();
+      wasConnected = true;
+      show('live', 'live');
+      showTotals();
+      return;
+    }
+    connectedAt = Infinity;
+    awaitedTapAt = null;
+    if (state === 'disconnected') phone.clear();
+    if (endpoint === null) {
+      show('refused', 'refused');
+      notify(lastError, Infinity);
+    } else if (state === 'disconnected') show('waiting', 'resting');
+    else if (wasConnected) show('waiting', 'reconnecting');
+    else show('connecting', 'connecting');
+  }
+
+  function show(state: string, word: string): void {
+    setState(root, state);
+    phone.showState(state, word);
+  }
+
+  /** The palette may have come with them. */
+  function showTotals(): void {
+    phone.showPalette(reactions.palette);
+    phone.showTotals(reactions.totals);
+  }
+
+  function showFrame(frame: Frame): void {
+    frameAt = performance.now();
+    frameTimes.push(frameAt);
+    phone.showCrowd(frame);
+    if (awaitedTapAt === null || Object.keys(frame.hints).length === 0) return;
+    latencies.push(frameAt - awaitedTapAt);
     if (latencies.length > LATENCIES_MAX) latencies.shift();
     awaitedTapAt = null;
   }
 
-  function notify(text: string): void {
+  function notify(text: string, forMs = NOTICE_MS): void {
+    if (text === '') return;
     phone.notify(text);
-    notifiedUntil = performance.now() + NOTICE_MS;
+    notifiedUntil = performance.now() + forMs;
   }
 
   function peerAges(now: number): Map<string, number | null | undefined> {
     const ages = new Map<string, number | null | undefined>();
-    for (const [peer, ageMs] of Object.entries(frame?.staleness ?? {})) {
+    for (const [peer, ageMs] of Object.entries(reactions.frame?.staleness ?? {})) {
       // A quiet stream has a frame every 2 s. Only of a peer that is behind is it known that it stays
       // silent meanwhile: the next word of it, or the lack of it, brings a frame at once.
       const age = ageMs !== null && ageMs > BEHIND_MS ? ageMs + (now - frameAt) : ageMs;
-      ages.set(peer, state === 'live' ? age : undefined);
+      ages.set(peer, reactions.state === 'connected' ? age : undefined);
     }
     return ages;
   }
@@ -106,13 +134,13 @@ export function createPlayer(region: string, api: string, stream: string): Playe
     root,
     region,
     get total() {
-      return total;
+      return sumOf(reactions.totals);
     },
     get ratePerSecond() {
-      return ratePerSecond;
+      return sumOf(reactions.frame?.rates ?? {});
     },
     get palette() {
-      return palette;
+      return reactions.palette;
     },
     refresh() {
       const now = performance.now();
@@ -122,9 +150,16 @@ export function createPlayer(region: string, api: string, stream: string): Playe
       facts.showPace({
         latencyMs: median(latencies),
         framesPerSecond: (frameTimes.length * 1000) / FRAME_RATE_MS,
-        level: frame?.level ?? null,
+        level: reactions.frame?.level ?? null,
       });
     },
     showStanding: (standing, apart) => facts.showStanding(standing, apart),
   };
+}
+
+/** What became of own taps, in words; nothing when it is about none. Pure. */
+export function describeLoss({ reason, taps }: Discontinuity): string {
+  const those = `${taps} ${taps === 1 ? 'tap' : 'taps'}`;
+  if (reason === 'in-doubt') return `${those} unanswered: counted once or not at all`;
+  return reason === 'dropped' ? `${those} not counted` : '';
 }

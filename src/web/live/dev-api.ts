@@ -1,9 +1,7 @@
 /**
- * The dev API: what a running `ovation dev` tells and obeys. Types shared by its server, by the
- * commands that call it, and (by shape) by the live page.
+ * The dev API: what a running `ovation dev` tells and obeys. Types shared by its server, by the commands
+ * that call it, and by the live page.
  */
-
-import { CommandFailure, describeError } from '../failure.ts';
 
 export interface RegionStatus {
   readonly id: string;
@@ -76,41 +74,3 @@ export interface ReplayCommand {
 export type CrowdCommand =
   | { readonly stream?: string; readonly taps_per_second: number }
   | { readonly stream?: string; readonly replay: ReplayCommand };
-
-const ANSWER_MS_MAX = 10_000;
-
-export interface DevClient {
-  status(): Promise<DevStatus>;
-  /** Answers the status afterwards. */
-  link(command: LinkCommand): Promise<DevStatus>;
-  kill(command: KillCommand): Promise<DevStatus>;
-  crowd(command: CrowdCommand): Promise<DevStatus>;
-}
-
-/** Its calls throw CommandFailure. */
-export function createDevClient(url: string): DevClient {
-  return {
-    status: () => call(`${url}/dev/status`),
-    link: (command) => call(`${url}/dev/links`, command),
-    kill: (command) => call(`${url}/dev/kill`, command),
-    crowd: (command) => call(`${url}/dev/crowd`, command),
-  };
-}
-
-async function call(url: string, body?: object): Promise<DevStatus> {
-  let response: Response;
-  let document: unknown;
-  try {
-    response = await fetch(url, {
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
-      ...(body === undefined
-        ? {}
-        : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-    });
-    document = await response.json();
-  } catch (error) {
-    throw new CommandFailure('unreachable', `no \`ovation dev\` answers at ${url} (${describeError(error)})`);
-  }
-  if (!response.ok) throw new CommandFailure('usage', (document as { message?: string }).message ?? `${url}: ${response.status}`);
-  return document as DevStatus;
-}
