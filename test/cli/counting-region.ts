@@ -21,6 +21,8 @@ export class CountingRegion {
   tapsMax = Infinity;
   /** Counts, but never answers. */
   mute = false;
+  /** Reactions a second that frames speak of, whatever was tapped. */
+  rates: Record<string, number> = {};
   submissions = 0;
   port = 0;
   readonly #config: Partial<EdgeOptions['config']>;
@@ -133,7 +135,7 @@ export class CountingRegion {
   #frameOf(stream: StreamId): Frame {
     const totals: Record<string, number> = {};
     for (const { emoji, increments } of this.#entries(stream)) totals[emoji] = (totals[emoji] ?? 0) + increments;
-    return { stream, region: this.region, at: Date.now(), level: 'exact', totals, rates: {}, hints: {}, viewers: 0, staleness: {} };
+    return { stream, region: this.region, at: Date.now(), level: 'exact', totals, rates: this.rates, hints: this.rates, viewers: 0, staleness: {} };
   }
 
   #tick(): void {
