@@ -33,6 +33,10 @@ const DRIVERS = [
   ['prom-client', ['^src/observability/metrics\\.ts$']],
   ['(react|react-dom)', ['^src/client/react\\.ts$']],
   ['pino', ['^src/observability/log\\.ts$']],
+  [
+    '(yjs|y-protocols|y-websocket|lib0)',
+    ['^src/moderation/(policy-doc|control-plane|document-gate|sync-[a-z-]+)\\.ts$', '^src/web/console/', '^src/cli/moderate(\\.ts$|/)'],
+  ],
 ];
 
 const driverRules = DRIVERS.map(([driver, adapters]) => ({
@@ -44,7 +48,7 @@ const driverRules = DRIVERS.map(([driver, adapters]) => ({
 
 /** Adapters behind a port; only the composition root and commands choose one. */
 const ADAPTERS = [
-  'regions/((memory|nats)-log|memory-reader|compacted-log)',
+  'regions/((memory|nats)-log|memory-reader|nats-log-reader|compacted-log)',
   'regions/nats-(connection|publisher|pull|worker|probe)',
   'src/hot-store/(memory|jetstream)-store',
   'src/analytics/(postgres-store|migrate|pglite-server|memory-window-queue|jetstream-window-queue)',

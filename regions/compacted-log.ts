@@ -2,8 +2,8 @@
  * A log that keeps the last message of each key, in memory: appending and reading its tail cost what
  * is appended and read, not what is kept.
  *
- * Messages stand in an array by sequence; one that was overwritten stays as a gap until half of the
- * array are gaps.
+ * Messages stand in an array by sequence; one that was overwritten or removed stays as a gap until half
+ * of the array are gaps.
  */
 
 import type { LogMessage } from './log.ts';
@@ -17,7 +17,7 @@ export interface LogSnapshot {
 
 interface Slot {
   readonly sequence: number;
-  /** Null once it was overwritten. */
+  /** Null once it was overwritten or removed. */
   message: LogMessage | null;
 }
 
@@ -65,10 +65,21 @@ export class CompactedLog {
     if (overwritten !== undefined) overwritten.message = null;
     this.#put(message);
     this.#bytes -= freed;
-    if (this.#slots.length > 2 * this.#byKey.size + GAPS_MIN) {
-      this.#slots = this.#slots.filter((slot) => slot.message !== null);
-    }
+    this.#closeGaps();
     return true;
+  }
+
+  /** The removal has a sequence of its own, so that the end never goes back to one that was read. */
+  remove(keys: readonly string[]): void {
+    for (const key of keys) {
+      const slot = this.#byKey.get(key);
+      if (slot === undefined || slot.message === null) continue;
+      this.#bytes -= cost(slot.message);
+      slot.message = null;
+      this.#byKey.delete(key);
+    }
+    this.#lastSequence += 1;
+    this.#closeGaps();
   }
 
   /** The messages kept whose sequence is greater, in order. */
@@ -108,6 +119,11 @@ export class CompactedLog {
     this.#byKey.set(message.key, slot);
     this.#lastSequence = message.sequence;
     this.#bytes += cost(message);
+  }
+
+  #closeGaps(): void {
+    if (this.#slots.length <= 2 * this.#byKey.size + GAPS_MIN) return;
+    this.#slots = this.#slots.filter((slot) => slot.message !== null);
   }
 
   #indexAfter(sequence: number): number {

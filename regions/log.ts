@@ -68,6 +68,15 @@ export interface LogWriter {
    */
   append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void>;
 
+  /**
+   * Removes keys: once resolved the log keeps nothing of them, also after a restart, and readers that
+   * have not read them never will. Readers that have are told nothing. Keys that are not there are fine.
+   * The end of the log does not go back, whatever was removed: positions stay good.
+   * After a rejection any subset may be gone; removing again is right, after `open`.
+   * @throws LogUnavailable, LogFenced, MalformedKey
+   */
+  remove(keys: readonly string[]): Promise<void>;
+
   close(): Promise<void>;
 }
 
@@ -76,7 +85,8 @@ export interface LogVisitor {
   started(position: LogPosition): void;
   /**
    * Messages in order. The position to keep is that of the last one, once this has returned. Payloads
-   * are only lent: copy what outlives the call.
+   * are only lent: copy what outlives the call. Without messages only the position has moved, over
+   * messages that were removed.
    */
   batch(messages: readonly LogMessage[], position: LogPosition): void;
 }

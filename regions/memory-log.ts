@@ -153,6 +153,12 @@ class MemoryServer implements MemoryLogControl, ReadableServer {
     if (failing) throw new LogUnavailable(`the log of ${this.region} did not acknowledge`);
   }
 
+  remove(writer: LogWriter, keys: readonly string[]): void {
+    this.log.remove(keys);
+    this.lastWriter = writer;
+    for (const reader of this.connected) reader.appended();
+  }
+
   #disconnect(why: string): void {
     this.outages += 1;
     for (const reader of this.connected) reader.lost(why);
@@ -190,6 +196,20 @@ class MemoryLogWriter implements LogWriter {
 
   async append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void> {
     for (const { key } of messages) assertKey(key);
+    this.#write(() => this.#server.append(this, messages), messages.length > 0);
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (const key of keys) assertKey(key);
+    if (keys.length > 0) this.#write(() => this.#server.remove(this, keys), true);
+  }
+
+  async close(): Promise<void> {
+    this.#connection = null;
+  }
+
+  /** @throws LogUnavailable, LogFenced */
+  #write(change: () => void, holds: boolean): void {
     const { log, available, outages } = this.#server;
     if (!available || this.#connection !== outages || this.#known === null) {
       this.#connection = null;
@@ -202,18 +222,14 @@ class MemoryLogWriter implements LogWriter {
       throw this.#unavailable('written by another process meanwhile');
     }
     try {
-      this.#server.append(this, messages);
+      change();
     } catch (error) {
       this.#connection = null;
       throw error;
     }
     this.#known = { incarnation: log.incarnation, sequence: log.lastSequence };
     this.#overtaken = 0;
-    if (messages.length > 0) this.#holds = true;
-  }
-
-  async close(): Promise<void> {
-    this.#connection = null;
+    if (holds) this.#holds = true;
   }
 
   #foreign(): boolean {

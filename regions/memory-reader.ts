@@ -82,7 +82,8 @@ class Following implements Connected {
   readonly #incarnation: string;
   readonly #resume = (): void => this.appended();
   readonly #stopWatching: Cancel;
-  #inFlight: { readonly batch: readonly LogMessage[]; readonly cancel: Cancel }[] = [];
+  /** Batches on their way, each with the end of the log when it was sent. */
+  #inFlight: { readonly batch: readonly LogMessage[]; readonly end: number; readonly cancel: Cancel }[] = [];
   /** What was sent so far, and what of it has arrived. */
   #sent: number;
   #arrived: number;
@@ -122,7 +123,7 @@ class Following implements Connected {
     // A shorter delay must not let a batch overtake those before it.
     this.#lastArrivalAt = Math.max(now + this.#link.delayMs, this.#lastArrivalAt);
     const cancel = this.#runtime.timers.after(this.#lastArrivalAt - now, () => this.#arrive());
-    this.#inFlight.push({ batch, cancel });
+    this.#inFlight.push({ batch, end: log.lastSequence, cancel });
   }
 
   lost(why: string): void {
@@ -141,21 +142,20 @@ class Following implements Connected {
 
   /** The oldest batch arrives, whichever timer says so: timers of the same millisecond have no order. */
   #arrive(): void {
-    const batch = this.#inFlight.shift()?.batch ?? [];
+    const arrived = this.#inFlight.shift();
     if (this.#link.cut) {
       // Lost on the way; after a heal, the log is sent again from what has arrived.
       this.#dropInFlight();
       this.#sent = this.#arrived;
       return;
     }
-    const last = batch.at(-1);
-    if (last === undefined) return;
+    if (arrived === undefined) return;
     try {
-      this.#visitor.batch(batch, { incarnation: this.#incarnation, sequence: last.sequence });
+      this.#visitor.batch(arrived.batch, { incarnation: this.#incarnation, sequence: arrived.end });
     } catch (error) {
       return this.end(error as Error);
     }
-    this.#arrived = last.sequence;
+    this.#arrived = arrived.end;
     this.appended();
   }
 

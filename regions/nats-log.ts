@@ -3,13 +3,17 @@
  *
  * The writer fences with the expected last sequence: it knows the last sequence of its stream and every
  * append moves it by one, so a message of anybody else is seen at the next append or `open`. After any
- * failure its connection is gone and `open` starts anew. A reader takes a connection per `follow`.
+ * failure its connection is gone and `open` starts anew. Readers: `nats-log-reader.ts`.
  */
 
+import { randomUUID } from 'node:crypto';
 import { LogFenced, LogUnavailable, assertKey } from './log.ts';
-import type { LogMessage, LogPosition, LogReader, LogVisitor, LogWriter } from './log.ts';
-import { NatsUnavailable, NatsWrongSequence, connectNats, type NatsConnection, type StoredMessage } from './nats-connection.ts';
+import type { LogMessage, LogPosition, LogWriter } from './log.ts';
+import { NatsWrongSequence, connectNats, type NatsConnection, type StoredMessage } from './nats-connection.ts';
+import { REMOVED_KEY, logError, logStream, subjectPrefix } from './nats-log-reader.ts';
 import type { NatsAddress } from './topology.ts';
+
+export { createNatsLogReader, logStream, type NatsLogReaderOptions } from './nats-log-reader.ts';
 
 export interface NatsLogWriterOptions {
   /** The region's own NATS, with all rights. */
@@ -19,36 +23,14 @@ export interface NatsLogWriterOptions {
   readonly maxBytes?: number;
 }
 
-export interface NatsLogReaderOptions {
-  /** The peer's NATS, where its log may be read. */
-  readonly address: NatsAddress;
-  /** The peer. */
-  readonly region: string;
-  /** Who reads, for the server's monitoring. */
-  readonly reader?: string;
-}
-
 const LOG_BYTES_MAX = 512 * 1024 * 1024;
 /** Acknowledgements outstanding; more gain nothing when measured. */
 const WINDOW_MAX = 1_000;
 /** How often in a row a writer may find, before its first append, that another was faster. */
 const OVERTAKEN_MAX = 3;
 
-/** The stream that holds a region's log; peers may read it and nothing else. */
-export function logStream(region: string): string {
-  return `LOG_${region}`;
-}
-
 export function createNatsLogWriter(options: NatsLogWriterOptions): LogWriter {
   return new NatsLogWriter(options);
-}
-
-export function createNatsLogReader(options: NatsLogReaderOptions): LogReader {
-  return { follow: (from, visitor, signal) => follow(options, from, visitor, signal) };
-}
-
-function subjectPrefix(region: string): string {
-  return `log.${region}.`;
 }
 
 interface Unanswered {
@@ -114,7 +96,7 @@ class NatsLogWriter implements LogWriter {
       const sequence = await nats.replay(this.#stream, (stored) => {
         const message = this.#messageOf(stored);
         foreign ||= intact && this.#holds && this.#isForeign(message);
-        visit(message);
+        if (message.key !== REMOVED_KEY) visit(message);
       });
       if (foreign) throw this.#fenced();
       const position = { incarnation: created, sequence };
@@ -133,9 +115,11 @@ class NatsLogWriter implements LogWriter {
 
   append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void> {
     // One after the other: the window inside one append is what fills the line.
-    const appended = this.#appending.then(() => this.#append(messages));
-    this.#appending = appended.catch(() => {});
-    return appended;
+    return this.#inTurn(() => this.#append(messages));
+  }
+
+  remove(keys: readonly string[]): Promise<void> {
+    return this.#inTurn(() => this.#remove(keys));
   }
 
   async close(): Promise<void> {
@@ -144,13 +128,56 @@ class NatsLogWriter implements LogWriter {
     await nats?.close();
   }
 
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const changed = this.#appending.then(change);
+    this.#appending = changed.catch(() => {});
+    return changed;
+  }
+
   async #append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void> {
     for (const { key } of messages) assertKey(key);
+    const { nats, known } = this.#opened();
+    const failure = await this.#publishAll(nats, known, messages);
+    if (failure !== undefined) await this.#giveUp(nats, failure);
+  }
+
+  async #remove(keys: readonly string[]): Promise<void> {
+    for (const key of keys) assertKey(key);
+    const { nats, known } = this.#opened();
+    if (keys.length === 0) return;
+    const subjects = keys.map((key) => this.#prefix + key);
+    // Its payload is nobody else's, so that another process' removal is not taken for ours.
+    const mark: Unanswered = { key: REMOVED_KEY, payload: new TextEncoder().encode(randomUUID()) };
+    let failure = await this.#publishAll(nats, known, [mark]);
+    try {
+      if (failure === undefined) {
+        // Only what was there before: a successor may write the same keys at this moment.
+        await nats.purgeSubjects(this.#stream, subjects, this.#known?.sequence ?? 0);
+      } else if (await this.#isFull(nats, known, failure)) {
+        await nats.purgeSubjects(this.#stream, subjects, known.sequence + 1);
+        failure = await this.#publishAll(nats, known, [mark]);
+      }
+    } catch (error) {
+      failure = error;
+    }
+    if (failure !== undefined) await this.#giveUp(nats, failure);
+  }
+
+  /** Whether the server answers, nothing was written, and yet a message was not taken: the first mark is a new key. */
+  async #isFull(nats: NatsConnection, known: LogPosition, failure: unknown): Promise<boolean> {
+    if (failure instanceof NatsWrongSequence) return false;
+    const state = await nats.streamState(this.#stream);
+    return state !== null && state.created === known.incarnation && state.lastSequence === known.sequence;
+  }
+
+  #opened(): { readonly nats: NatsConnection; readonly known: LogPosition } {
     const nats = this.#nats;
     const known = this.#known;
     if (nats === null || known === null) throw new LogUnavailable(`${this.#stream} is not open`);
-    const failure = await this.#publishAll(nats, known, messages);
-    if (failure === undefined) return;
+    return { nats, known };
+  }
+
+  async #giveUp(nats: NatsConnection, failure: unknown): Promise<never> {
     try {
       throw failure instanceof NatsWrongSequence ? await this.#overtakenBy(nats, failure) : logError(this.#stream, failure);
     } finally {
@@ -222,66 +249,4 @@ class NatsLogWriter implements LogWriter {
   #fenced(): LogFenced {
     return new LogFenced(`another process writes ${this.#stream}: two regions named ${this.#options.region}?`);
   }
-}
-
-async function follow(
-  { address, region, reader = 'a peer' }: NatsLogReaderOptions,
-  from: LogPosition | null,
-  visitor: LogVisitor,
-  signal: AbortSignal,
-): Promise<void> {
-  if (signal.aborted) return;
-  let abort = (): void => {};
-  const aborted = new Promise<void>((resolve) => (abort = resolve));
-  signal.addEventListener('abort', abort, { once: true });
-  const connecting = connectNats(address, `ovation-${reader}-reads-${region}`);
-  const reading = connecting.then((nats) => readFrom(nats, region, from, visitor, signal));
-  try {
-    // An abort need not wait for a server that does not answer.
-    await Promise.race([reading, aborted]);
-  } catch (error) {
-    if (!signal.aborted) throw logError(logStream(region), error);
-  } finally {
-    signal.removeEventListener('abort', abort);
-    // Also when it connects only after the abort.
-    void connecting.then((nats) => nats.close(), () => {});
-  }
-}
-
-async function readFrom(
-  nats: NatsConnection,
-  region: string,
-  from: LogPosition | null,
-  visitor: LogVisitor,
-  signal: AbortSignal,
-): Promise<void> {
-  const stream = logStream(region);
-  const prefix = subjectPrefix(region);
-  const state = await nats.streamState(stream);
-  if (signal.aborted) return;
-  if (state === null) throw new LogUnavailable(`there is no ${stream} yet`);
-  const incarnation = state.created;
-  const resumes = from !== null && from.incarnation === incarnation && from.sequence <= state.lastSequence;
-  const start = { incarnation, sequence: resumes ? from.sequence : 0 };
-  visitor.started(start);
-  const following = nats.follow(
-    stream,
-    start.sequence,
-    (batch) => {
-      const messages = batch.map(({ subject, payload, sequence }) => ({ key: subject.slice(prefix.length), payload, sequence }));
-      const last = messages.at(-1);
-      if (last !== undefined) visitor.batch(messages, { incarnation, sequence: last.sequence });
-    },
-    signal,
-  );
-  // A log created anew between the two calls would be read from the middle, and nobody would notice.
-  const verified = nats.streamState(stream).then((now) => {
-    if (now?.created !== incarnation) throw new LogUnavailable(`${stream} was created anew`);
-    return following;
-  });
-  await Promise.race([following, verified]);
-}
-
-function logError(stream: string, error: unknown): unknown {
-  return error instanceof NatsUnavailable ? new LogUnavailable(`${stream}: ${error.message}`, { cause: error }) : error;
 }

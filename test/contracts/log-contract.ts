@@ -1,4 +1,4 @@
-/** What every adapter of the log port promises (rules LOG-1 to LOG-12). */
+/** What every adapter of the log port promises (rules LOG-1 to LOG-12, LOG-15, LOG-17). */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LogFenced, LogUnavailable, MalformedKey } from '../../regions/log.ts';
@@ -328,6 +328,90 @@ export function logContract(adapter: string, createWorld: () => Promise<LogWorld
       }
       await writer.append([message('fine', '2')]);
       expect(texts(await kept())).toEqual(['fine=2']);
+    });
+
+    test('[LOG-17] what is removed is gone for readers and writers, and whoever has read on goes on from there', async () => {
+      const writer = await openWriter();
+      await writer.append([message('a', '1'), message('b', '1'), message('c', '1'), message('d', '1')]);
+      const live = follow();
+      await expect.poll(() => live.messages.length).toBe(4);
+      const early = follow({ ...live.position!, sequence: 1 });
+      await expect.poll(() => early.messages.length).toBe(3);
+      await early.stop();
+      // The last message among them: the end must not go back.
+      await writer.remove(['b', 'd', 'never']);
+      expect(texts(await kept())).toEqual(['a=1', 'c=1']);
+      await writer.append([message('b', '2')]);
+      await expect.poll(() => texts(live.messages).slice(4)).toEqual(['b=2']);
+      expect(live.messages.at(-1)!.sequence).toBeGreaterThan(live.messages.at(-2)!.sequence);
+      const later = follow(early.position);
+      await expect.poll(() => texts(later.messages)).toEqual(['b=2']);
+      expect(later.starts).toEqual([early.position]);
+      expect(texts(await kept())).toEqual(['a=1', 'c=1', 'b=2']);
+    });
+
+    test('[LOG-17] a log of which everything was removed is intact after a restart, and gives no sequence twice', async () => {
+      const writer = await openWriter();
+      await writer.append(Array.from({ length: 300 }, (_, index) => message(`row.${index}`, '1')));
+      const before = follow();
+      await expect.poll(() => before.messages.length).toBe(300);
+      await before.stop();
+      await writer.remove(Array.from({ length: 300 }, (_, index) => `row.${index}`));
+      await world.stop();
+      await expect(writer.remove(['row.1'])).rejects.toThrow(LogUnavailable);
+      await world.start();
+      expect(await writer.open(nobody)).toMatchObject({ intact: true });
+      expect(await kept()).toEqual([]);
+      const after = follow(before.position);
+      await writer.append([message('new', '1')]);
+      await expect.poll(() => texts(after.messages)).toEqual(['new=1']);
+      expect(after.starts).toEqual([before.position]);
+      expect(after.messages[0]!.sequence).toBeGreaterThan(before.position!.sequence);
+    });
+
+    test('[LOG-17] a writer that another has followed removes nothing', async () => {
+      const older = await openWriter();
+      await older.append([message('a', 'older')]);
+      const newer = await openWriter();
+      await newer.append([message('b', 'newer')]);
+      await expect(older.remove(['a', 'b'])).rejects.toThrow(LogFenced);
+      await expect(older.open(nobody)).rejects.toThrow(LogFenced);
+      expect(texts(await kept())).toEqual(['a=older', 'b=newer']);
+    });
+
+    test('[LOG-17] a removal alone is enough to be followed by: the writer before it is fenced', async () => {
+      const older = await openWriter();
+      await older.append([message('a', 'older')]);
+      const newer = await openWriter();
+      await newer.remove(['a']);
+      await expect(older.append([message('a', 'zombie')])).rejects.toThrow(LogFenced);
+      await newer.append([message('a', 'newer')]);
+      expect(texts(await kept())).toEqual(['a=newer']);
+    });
+
+    test('[LOG-15, LOG-17] a malformed key is refused and nothing is removed', async () => {
+      const writer = await openWriter();
+      await writer.append([message('a.b', '1'), message('a.c', '1')]);
+      for (const key of ['', 'a.*', 'a.>', '>', '*.b']) await expect(writer.remove(['a.b', key])).rejects.toThrow(MalformedKey);
+      await writer.remove([]);
+      await writer.remove(['a']);
+      expect(texts(await kept())).toEqual(['a.b=1', 'a.c=1']);
+    });
+
+    test('[LOG-17] a full log takes new keys again once others were removed', async () => {
+      const writer = await openWriter(64 * 1024);
+      const large = (key: string): Message => message(key, '1'.repeat(10_000));
+      await writer.append(['a', 'b', 'c', 'd', 'e'].map(large));
+      // To the last byte, so that there is no room to say that something was removed.
+      await expect(writer.append(Array.from({ length: 1_000 }, (_, index) => message(`x${index}`, '1')))).rejects.toThrow(LogUnavailable);
+      await writer.open(nobody);
+      await expect(writer.append([large('g')])).rejects.toThrow(LogUnavailable);
+      await writer.open(nobody);
+      await writer.remove(['b', 'a']);
+      await writer.append([large('g')]);
+      expect((await kept()).map(({ key }) => key).filter((key) => !key.startsWith('x'))).toEqual(['c', 'd', 'e', 'g']);
+      await writer.remove(['c']);
+      await writer.append([large('h')]);
     });
 
     test('[LOG-12] a full log refuses new keys, keeps what it has, and still takes new versions', async () => {

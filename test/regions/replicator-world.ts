@@ -114,6 +114,10 @@ export class RegionProcess {
         living();
         return writer.append(messages);
       },
+      remove: async (keys) => {
+        living();
+        return writer.remove(keys);
+      },
       close: () => writer.close(),
     };
   }
