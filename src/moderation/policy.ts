@@ -16,14 +16,19 @@ export interface RateLimit {
   readonly tapBurstMax: number;
 }
 
+/** All times are milliseconds since the epoch. A mute stays in the policy when it is over, for those who learn of it late. */
 export interface Mute {
-  /** Milliseconds since the epoch; null for ever. */
+  /** Null for ever. */
   readonly until: number | null;
   /** Who muted, and why. */
   readonly by: string;
   readonly reason: string;
-  /** What was counted from this time on is taken back, milliseconds since the epoch; null takes nothing back. */
+  /** What was counted from this time on is taken back; null takes nothing back. */
   readonly retractFrom: number | null;
+  /** When it was decided. */
+  readonly at: number;
+  /** When it was taken back; null while it was not. */
+  readonly liftedAt: number | null;
 }
 
 export interface Policy {
@@ -31,10 +36,14 @@ export interface Policy {
   readonly palette: ReadonlyMap<EmojiId, string>;
   readonly limits: { readonly viewer: RateLimit; readonly device: RateLimit; readonly address: RateLimit };
   readonly state: StreamState;
+  /** When the stream ended, milliseconds since the epoch; null while it has not. */
+  readonly endedAt: number | null;
   readonly mutedViewers: ReadonlyMap<string, Mute>;
   readonly mutedDevices: ReadonlyMap<string, Mute>;
   /** A rung of the degradation ladder that a moderator insists on; null leaves it to the region. */
   readonly level: FrameMessage['level'] | null;
+  /** How many shards of a region count the stream. */
+  readonly spread: number;
 }
 
 export type PolicyOf = (stream: StreamId) => Policy;
@@ -59,6 +68,7 @@ const DEFAULT_PALETTE = [
 export const PALETTE_MAX = 64;
 export const GLYPH_CHARACTERS_MAX = 32;
 export const RATE_MAX = 1e6;
+export const SPREAD_MAX = 256;
 
 export const DEFAULT_BASE: BasePolicy = Object.freeze({
   palette: new Map(DEFAULT_PALETTE),
@@ -79,12 +89,26 @@ export function policyOfBase({ palette, limits, endedStreams }: BasePolicy): Pol
     palette,
     limits,
     state: 'live',
+    endedAt: null,
     mutedViewers: new Map(),
     mutedDevices: new Map(),
     level: null,
+    spread: 1,
   });
-  const ended: Policy = Object.freeze({ ...live, state: 'ended' });
+  // The file does not say when: before everything that is counted now.
+  const ended: Policy = Object.freeze({ ...live, state: 'ended', endedAt: 0 });
   return (stream) => (endedStreams.has(stream) ? ended : live);
+}
+
+/** True while what the viewer or device sends is not counted. */
+export function isInForce(mute: Mute, now: number): boolean {
+  return mute.liftedAt === null && (mute.until === null || now < mute.until);
+}
+
+/** The time, `from` inclusive to `to` exclusive, of which nothing that was counted remains; null when the mute takes nothing back. */
+export function takenBackBy(mute: Mute): { readonly from: number; readonly to: number } | null {
+  const to = Math.min(mute.until ?? Infinity, mute.liftedAt ?? Infinity);
+  return mute.retractFrom === null || mute.retractFrom >= to ? null : { from: mute.retractFrom, to };
 }
 
 /**
