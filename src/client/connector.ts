@@ -1,8 +1,8 @@
 /**
  * The connector: keeps one connection to one region, whichever way it travels, for as long as it is wanted.
  *
- * What to do after a loss is decided by `reconnect.ts`; this file asks for tokens, dials, waits, and, while
- * it has to make do with HTTP, looks from time to time whether a WebSocket gets through again.
+ * What to do after a loss is decided by `reconnect.ts`; this file asks for tokens, dials, waits, and, while it
+ * has to make do with HTTP or a further endpoint, looks from time to time whether there is a better way [SDK-17].
  */
 
 import type { Cancel } from '../../regions/runtime.ts';
@@ -11,14 +11,15 @@ import type { Platform, ReactionsState } from './client-types.ts';
 import { openHttp } from './http-link.ts';
 import type { Link, LinkEvents } from './link.ts';
 import type { CheckedOptions } from './options.ts';
-import { Reconnect, type Attempt, type Loss } from './reconnect.ts';
+import { Reconnect, type Loss, type Way } from './reconnect.ts';
 import { openSocket } from './socket-link.ts';
 
 /** A connection that stood this long was of use. */
 const STABLE_MS = 5_000;
 const TOKEN_MS_MAX = 10_000;
-/** Over HTTP, WebSocket is tried again after this time, and then after twice of it, up to the end. */
-const PROBE_MS_FIRST = 60_000;
+/** A better way is looked for after about this time, and then after twice of it, up to the end. */
+const PROBE_MS_FIRST = 10_000;
+/** A connection that stood this long lets the pauses begin anew: who goes home to a region that soon fails goes ever more rarely. */
 const PROBE_MS_MAX = 600_000;
 
 export interface ConnectorEvents {
@@ -40,14 +41,13 @@ export class Connector {
   readonly #on: ConnectorEvents;
   readonly #reconnect: Reconnect;
   #state: ReactionsState = 'disconnected';
-  #attempt: Attempt;
   #link: Link | null = null;
   #probe: Link | null = null;
   #probeMs = PROBE_MS_FIRST;
   /** Counts connections, so that what a former one began is known as such. */
   #generation = 0;
-  #cancelDial: Cancel = () => {};
-  #cancelProbe: Cancel = () => {};
+  /** Of the one timer: of the next connection, or of the next look for a better one. */
+  #cancelTimer: Cancel = () => {};
   #welcomedAt = Infinity;
   #wasUseful = false;
   #returnAt = 0;
@@ -56,8 +56,9 @@ export class Connector {
     this.#options = options;
     this.#platform = platform;
     this.#on = on;
-    this.#reconnect = new Reconnect(options.endpoints, options.transport, options.getToken !== undefined);
-    this.#attempt = this.#reconnect.attempt;
+    const { endpoints, transport, getToken } = options;
+    const canUseSocket = platform.WebSocket !== undefined || transport === 'websocket';
+    this.#reconnect = new Reconnect(endpoints, canUseSocket ? transport : 'http', getToken !== undefined);
   }
 
   get state(): ReactionsState {
@@ -70,11 +71,11 @@ export class Connector {
   }
 
   get endpoint(): string {
-    return this.#attempt.endpoint;
+    return this.#reconnect.way.endpoint;
   }
 
   connect(): void {
-    this.#connect(this.#reconnect.attempt);
+    this.#connect(0);
   }
 
   disconnect(): void {
@@ -99,11 +100,13 @@ export class Connector {
   lost(loss: Pick<Loss, 'code' | 'reason' | 'wasSilent'>): void {
     this.#drop();
     const now = this.#platform.runtime.clock.now();
-    const { next, error } = this.#reconnect.lost(
+    const stoodMs = now - this.#welcomedAt;
+    if (stoodMs >= PROBE_MS_MAX) this.#probeMs = PROBE_MS_FIRST;
+    const { delayMs, error } = this.#reconnect.lost(
       {
         ...loss,
         wasWelcomed: this.#welcomedAt !== Infinity,
-        wasStable: this.#wasUseful || now - this.#welcomedAt >= STABLE_MS,
+        wasStable: this.#wasUseful || stoodMs >= STABLE_MS,
         retryAfterMs: this.isDraining ? Math.max(0, this.#returnAt - now) : null,
       },
       this.#platform.runtime.random,
@@ -112,18 +115,18 @@ export class Connector {
     if (error !== null) this.#on.report(error.code, error.message, error.temporary);
     // A listener may have ended everything.
     if (generation !== this.#generation) return;
-    if (next !== null) this.#connect(next);
+    if (delayMs !== null) this.#connect(delayMs);
     else this.#on.stopped();
   }
 
   /** A new token, within a bounded time; undefined where none is wanted. */
   askToken(): Promise<string | undefined> {
-    const { getToken } = this.#options;
+    const { getToken, watchOnly } = this.#options;
     return new Promise((resolve, reject) => {
       const cancel = this.#platform.runtime.timers.after(TOKEN_MS_MAX, () => reject(new Error('getToken did not answer')));
       // Inside of a promise, so that one that throws at once is one that rejects.
       Promise.resolve()
-        .then(() => getToken?.())
+        .then(() => (watchOnly ? undefined : getToken?.()))
         .then(resolve, reject)
         .finally(cancel);
     });
@@ -135,19 +138,21 @@ export class Connector {
     this.#on.state(state);
   }
 
-  #connect(attempt: Attempt): void {
-    this.#attempt = attempt;
-    const generation = ++this.#generation;
-    const isCurrent = (): boolean => generation === this.#generation;
-    this.#cancelDial = this.#platform.runtime.timers.after(attempt.delayMs, () => {
-      const { getToken, watchOnly } = this.#options;
-      if (getToken === undefined || watchOnly) return this.#dial(undefined);
-      this.askToken().then(
-        (token) => isCurrent() && this.#dial(token),
-        (error: unknown) => isCurrent() && this.#tokenFailed(error),
-      );
-    });
+  #connect(delayMs: number): void {
+    this.#generation += 1;
+    this.#tokenAfter(delayMs, (token) => this.#dial(token), (error) => this.#tokenFailed(error));
     this.#enter('connecting');
+  }
+
+  /** Asks for a token after a time, and goes on with it, unless another connection has begun by then. */
+  #tokenAfter(delayMs: number, goOn: (token: string | undefined) => void, failed: (error: unknown) => void): void {
+    const generation = this.#generation;
+    const isCurrent = (): boolean => generation === this.#generation;
+    this.#cancelTimer = this.#platform.runtime.timers.after(delayMs, () => {
+      this.askToken()
+        .then((token) => isCurrent() && goOn(token))
+        .catch((error: unknown) => isCurrent() && failed(error));
+    });
   }
 
   /** No word about the region, so that it is not left. */
@@ -157,24 +162,35 @@ export class Connector {
   }
 
   #dial(token: string | undefined): void {
-    this.token = token;
-    this.#welcomedAt = Infinity;
-    this.#wasUseful = false;
-    this.isDraining = false;
+    this.#begin(token);
     try {
-      this.#link = this.#open(this.#attempt);
+      this.#link = this.#open(this.#reconnect.way, token);
     } catch (error) {
       this.lost({ code: 1006, reason: (error as Error).message, wasSilent: false });
     }
   }
 
+  #begin(token: string | undefined): void {
+    this.token = token;
+    this.#welcomedAt = Infinity;
+    this.#wasUseful = false;
+    this.isDraining = false;
+  }
+
   /** @throws when the platform does not take the address */
-  #open({ endpoint, overHttp }: Attempt): Link {
+  #open(way: Way, token: string | undefined): Link {
     const { WebSocket, fetch, runtime } = this.#platform;
     const { streamId } = this.#options;
+    const { endpoint, overHttp } = way;
     const events: LinkEvents = {
       message: (message) => {
-        if (link === this.#probe && message.type === 'welcome') this.#leaveHttp(link);
+        if (link === this.#probe && message.type === 'welcome') {
+          this.#probe = null;
+          this.#drop();
+          this.#reconnect.take(way);
+          this.#begin(token);
+          this.#link = link;
+        }
         if (link === this.#link) this.#receive(message);
       },
       lost: (loss) => {
@@ -198,15 +214,14 @@ export class Connector {
     }
     if (message.type !== 'welcome') return this.#on.message(message);
     this.#welcomedAt = now;
-    if (this.#attempt.overHttp) this.#planProbe();
+    this.#planProbe();
     this.#on.message(message);
     if (this.#link !== null) this.#enter('connected');
   }
 
   #drop(): void {
     this.#generation += 1;
-    this.#cancelDial();
-    this.#cancelProbe();
+    this.#cancelTimer();
     this.#probe?.close();
     this.#link?.close();
     this.#probe = this.#link = null;
@@ -214,19 +229,12 @@ export class Connector {
 
   #planProbe(): void {
     this.#probe = null;
-    if (this.#options.transport === 'http' || this.#platform.WebSocket === undefined) return;
-    this.#cancelProbe = this.#platform.runtime.timers.after(this.#probeMs, () => {
-      this.#probe = this.#open({ ...this.#attempt, overHttp: false });
-    });
+    const better = this.#reconnect.better();
+    if (better === null) return;
+    // A crowd that was moved together must not come home together.
+    const delayMs = this.#probeMs * (0.5 + this.#platform.runtime.random.next());
     this.#probeMs = Math.min(PROBE_MS_MAX, this.#probeMs * 2);
-  }
-
-  #leaveHttp(link: Link): void {
-    this.#link?.close();
-    this.#link = link;
-    this.#probe = null;
-    this.#probeMs = PROBE_MS_FIRST;
-    this.#reconnect.leaveHttp();
-    this.#attempt = this.#reconnect.attempt;
+    const look = (token: string | undefined): void => void (this.#probe = this.#open(better, token));
+    this.#tokenAfter(delayMs, look, () => this.#planProbe());
   }
 }

@@ -25,15 +25,14 @@ export interface Loss {
   readonly retryAfterMs: number | null;
 }
 
-export interface Attempt {
+export interface Way {
   readonly endpoint: string;
   readonly overHttp: boolean;
-  readonly delayMs: number;
 }
 
-/** What to do next (null: nothing any more), and what to tell the app (null: nothing). */
+/** When to go the present way (null: never any more), and what to tell the app (null: nothing). */
 export interface Decision {
-  readonly next: Attempt | null;
+  readonly delayMs: number | null;
   readonly error: ReactionsError | null;
 }
 
@@ -57,6 +56,7 @@ export class Reconnect {
   #failures = 0;
   /** Attempts in a row since a WebSocket got as far as a welcome. */
   #unwelcomed = 0;
+  #probes = 0;
   #hasRenewedToken = false;
   #overHttp: boolean;
 
@@ -67,8 +67,8 @@ export class Reconnect {
     this.#overHttp = transport === 'http';
   }
 
-  get attempt(): Attempt {
-    return { endpoint: this.#endpoints[this.#index]!, overHttp: this.#overHttp, delayMs: 0 };
+  get way(): Way {
+    return { endpoint: this.#endpoints[this.#index]!, overHttp: this.#overHttp };
   }
 
   lost(loss: Loss, random: Random): Decision {
@@ -79,31 +79,43 @@ export class Reconnect {
       this.#hasRenewedToken = false;
     }
     if (code === NOT_OVATION || code === CLOSE_CODES['not-found']) {
-      this.#endpoints.splice(this.#index, 1);
-      this.#index %= Math.max(1, this.#endpoints.length);
+      const isLast = this.#endpoints.length === 1;
+      if (!isLast) this.#endpoints.splice(this.#index, 1);
+      this.#index %= this.#endpoints.length;
       const message = `No Ovation at this endpoint: ${reason}`;
-      return { next: this.#endpoints.length === 0 ? null : this.#wait(1, random), error: { ...error, code: 'not-found', message } };
+      return { delayMs: isLast ? null : waitMs(1, random), error: { ...error, code: 'not-found', message } };
     }
     if (code === CLOSE_CODES.unauthenticated && this.#canRenewToken && !this.#hasRenewedToken) {
       this.#hasRenewedToken = true;
-      return { next: this.#wait(1, random), error: null };
+      return { delayMs: waitMs(1, random), error: null };
     }
-    if (!mayReconnect(code)) return { next: null, error };
+    if (!mayReconnect(code)) return { delayMs: null, error };
     const { retryAfterMs } = loss;
-    if (retryAfterMs !== null && loss.wasStable) return { next: { ...this.attempt, delayMs: retryAfterMs }, error: null };
+    if (retryAfterMs !== null && loss.wasStable) return { delayMs: retryAfterMs, error: null };
     // A region that says goodbye after each welcome is no better than one that fails.
     return this.#failed(loss, { ...error, temporary: true }, retryAfterMs ?? 0, random);
   }
 
-  /** The app had no token to connect with. */
-  withoutToken(random: Random): Attempt {
+  /** How long to wait, because the app had no token to connect with. */
+  withoutToken(random: Random): number {
     this.#failures += 1;
-    return this.#wait(this.#failures, random);
+    return waitMs(this.#failures, random);
   }
 
-  /** The next connection is over WebSocket again. */
-  leaveHttp(): void {
-    this.#overHttp = false;
+  /** What would be better than the present way, each in turn: a nearer endpoint, a WebSocket. Null when nothing would. */
+  better(): Way | null {
+    const bySocket = this.#transport === 'http' ? 0 : this.#index + Number(this.#overHttp);
+    const all = bySocket + (this.#overHttp ? this.#index : 0);
+    if (all === 0) return null;
+    const turn = this.#probes++ % all;
+    const overHttp = turn >= bySocket;
+    return { endpoint: this.#endpoints[overHttp ? turn - bySocket : turn]!, overHttp };
+  }
+
+  /** A better way was found. */
+  take({ endpoint, overHttp }: Way): void {
+    this.#index = this.#endpoints.indexOf(endpoint);
+    this.#overHttp = overHttp;
     this.#unwelcomed = 0;
   }
 
@@ -119,12 +131,7 @@ export class Reconnect {
     this.#overHttp = triesHttp || this.#transport === 'http';
     // Told once no endpoint is left that was not tried, or none that keeps what it welcomes.
     const isTold = this.#unwelcomed === endpoints || (loss.wasWelcomed && this.#failures > endpoints);
-    const next = this.#wait(Math.ceil(this.#failures / endpoints), random);
-    return { next: { ...next, delayMs: Math.max(next.delayMs, waitMsMin) }, error: isTold ? error : null };
+    const delayMs = Math.max(waitMsMin, waitMs(Math.ceil(this.#failures / endpoints), random));
+    return { delayMs, error: isTold ? error : null };
   }
-
-  #wait(round: number, random: Random): Attempt {
-    return { ...this.attempt, delayMs: waitMs(round, random) };
-  }
-
 }
