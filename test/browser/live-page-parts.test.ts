@@ -135,6 +135,7 @@ describe('charts of the live page', () => {
     expect(areaPath([10, 0], 90, 40, 10)).toBe('M0 0L90 40L90 40L0 40Z');
     expect(linePath([], 90, 40, 10)).toBe('');
     expect(linePath([5], 90, 40, 10)).toBe('M0 20');
+    expect(linePath([5, 0], 90, 40, 10, 4)).toBe('M60 20L90 40');
   });
 
   it('a scale is round and never too low', () => {

@@ -100,8 +100,8 @@ export function createGapChart(ids: readonly string[]): GapChart {
       }
       const max = niceCeiling(Math.max(GAP_SCALE_MIN, ...values.flat()));
       for (const [index, series] of values.entries()) {
-        const padded = [...Array.from({ length: SERIES_SECONDS - series.length }, () => 0), ...series];
-        setAttribute(lines[index]!, 'd', linePath(padded.map((gap) => max - gap), WIDTH, GAP_HEIGHT, max));
+        // Of the time before the page was opened nothing is known.
+        setAttribute(lines[index]!, 'd', linePath(series.map((gap) => max - gap), WIDTH, GAP_HEIGHT, max, SERIES_SECONDS));
       }
       setText(floor, `−${short.format(max)}`);
     },

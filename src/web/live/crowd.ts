@@ -20,7 +20,7 @@ const whole = new Intl.NumberFormat('en');
 export function createCrowdPanel(stream: string, onFailure: (message: string) => void): CrowdPanel {
   const slider = element('input', { type: 'range', id: 'crowd-rate', min: '0', max: String(SLIDER_MAX), step: '1', value: '0' });
   const rate = element('output', { for: 'crowd-rate', class: 'crowd-rate' }, 'nobody taps');
-  const who = element('p', { class: 'crowd-who', role: 'status' });
+  const who = element('p', { class: 'crowd-who' });
   const final = element('button', { type: 'button', class: 'action' }, 'Replay a final');
   const file = element('input', { type: 'file', accept: '.csv,.gz,text/csv', class: 'file', id: 'recording' });
   const choose = element('label', { class: 'action', for: 'recording', title: 'Replay a recording: t_ms,viewer,emoji,count' }, 'CSV…');
@@ -39,6 +39,7 @@ export function createCrowdPanel(stream: string, onFailure: (message: string) =>
   let slideTimer: number | null = null;
   /** What the service says of the time before a command must not move the slider back. */
   let commands = 0;
+  let problem: string | null | undefined;
 
   function send(command: CrowdCommand): void {
     commands += 1;
@@ -83,6 +84,9 @@ export function createCrowdPanel(stream: string, onFailure: (message: string) =>
     update(status) {
       setState(root, status.mode);
       setText(who, describeCrowd(status, stream));
+      // What went wrong before the page was opened is no news.
+      if (status.problem !== null && problem === null) onFailure(status.problem);
+      problem = status.problem;
       setText(final, status.mode === 'replay' ? 'Stop the replay' : 'Replay a final');
       progress.hidden = status.replay === null;
       if (status.replay !== null) progress.value = status.replay.at_ms / Math.max(1, status.replay.length_ms);

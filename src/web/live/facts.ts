@@ -21,6 +21,8 @@ const BEHIND_MS = 3_000;
 const LOST_MS = 10_000;
 /** Pairs of digits of a digest, each a colour: equal digests look equal. */
 const CELLS = 8;
+/** Of the zeros of empty books: not red, which would look like an alarm. */
+const NOTHING_HUE = 215;
 
 const whole = new Intl.NumberFormat('en');
 
@@ -71,7 +73,7 @@ export function createFacts(region: string): Facts {
       setState(missing, standing.missingTotal > 0 && apart ? 'some' : 'none');
       for (const [index, cell] of cells.entries()) {
         const value = Number.parseInt((standing.digest ?? '').slice(index * 2, index * 2 + 2), 16);
-        cell.style.background = Number.isNaN(value) ? '' : `hsl(${Math.round(value * 1.41)} 70% ${45 + (value % 5) * 6}%)`;
+        cell.style.background = Number.isNaN(value) ? '' : `hsl(${NOTHING_HUE + Math.round(value * 1.41)} 70% ${45 + (value % 5) * 6}%)`;
       }
     },
     showPace({ latencyMs, framesPerSecond, level: rung }) {

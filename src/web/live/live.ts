@@ -5,7 +5,7 @@
  * one bundle that `npm run build` makes.
  */
 
-import { fetchStandings, judgeAgreement } from './agreement.ts';
+import { fetchStandings, judgeAgreement, type Agreement } from './agreement.ts';
 import { createGapChart, createRateCharts, type GapChart } from './charts.ts';
 import { createCrowdPanel } from './crowd.ts';
 import type { DevStatus } from './dev-api.ts';
@@ -22,11 +22,18 @@ const HISTORY_MS = 2_000;
 const NOTICE_MS = 8_000;
 /** Above this many taps a second, more is seen to travel. */
 const BUSY_RATE = 40;
+const AGREEMENT_SAID: Readonly<Record<Agreement['state'], string>> = {
+  agree: 'All regions agree',
+  converging: 'The regions are in step',
+  diverged: 'The regions have diverged',
+  unknown: 'Whether the regions agree is unknown',
+};
 
 const whole = new Intl.NumberFormat('en');
 const stream = streamFromAddress();
 const notice = byId('notice');
 const agreement = byId('agreement');
+const said = byId('said');
 const crowd = createCrowdPanel(stream, notify);
 const rates = createRateCharts();
 setText(byId('stream'), stream);
@@ -60,7 +67,7 @@ function showStatus(next: DevStatus): void {
 /** Once: the regions of a running service do not change. */
 function build({ regions }: DevStatus): void {
   const ids = regions.map(({ id }) => id);
-  players = regions.map(({ id, api }) => createPlayer(id, api, stream));
+  players = regions.map(({ id, api }) => createPlayer(id, api, stream, (total) => map?.showTotal(id, whole.format(total))));
   map = createMap(ids, { obeyed: showStatus, failed: notify });
   gaps = createGapChart(ids);
   byId('world').replaceChildren(map.root);
@@ -73,7 +80,6 @@ function refresh(): void {
   let rate = 0;
   for (const player of players) {
     player.refresh();
-    map?.showTotal(player.region, whole.format(player.total));
     rate = Math.max(rate, player.ratePerSecond);
   }
   map?.showTraffic(rate >= BUSY_RATE ? 'busy' : 'quiet');
@@ -87,8 +93,14 @@ async function showBooks(): Promise<void> {
   for (const [index, player] of players.entries()) player.showStanding(standings[index]!, isAnyLinkCut);
   gaps?.add(standings);
   const { state, text } = judgeAgreement(regions.map(({ id }) => id), standings, isAnyLinkCut);
+  showAgreement(state, text);
+}
+
+/** Numbers change every second; only another state is worth saying aloud. */
+function showAgreement(state: Agreement['state'], text: string): void {
   setState(agreement, state);
   setText(agreement, text);
+  setText(said, AGREEMENT_SAID[state]);
 }
 
 async function showHistory(): Promise<void> {
@@ -101,8 +113,7 @@ function lost(error: unknown): void {
   status = null;
   notify(`The service does not answer; trying again. ${String(error)}`);
   noticeUntil = Infinity;
-  setState(agreement, 'unknown');
-  setText(agreement, 'Unknown');
+  showAgreement('unknown', 'Unknown');
 }
 
 function notify(text: string): void {

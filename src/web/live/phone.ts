@@ -6,7 +6,7 @@
 
 import type { Frame, Palette, Totals } from '../../client/client-types.ts';
 import { createCanvasStage } from '../../client/overlay/canvas-stage.ts';
-import { element, setAttribute, setState, setText } from './element.ts';
+import { element, setState, setText } from './element.ts';
 
 export interface Phone {
   readonly root: HTMLElement;
@@ -57,7 +57,9 @@ export function createPhone(region: string, onTap: (emoji: string) => number): P
 
   function createButton(emoji: string, glyph: string): PaletteButton {
     const count = element('span', { class: 'count' }, '0');
-    const button = element('button', { type: 'button', class: 'emoji' }, element('span', { class: 'glyph', 'aria-hidden': 'true' }, glyph), count);
+    // The name stays as it is while totals change, so that nobody hears it again and again.
+    const attributes = { type: 'button', class: 'emoji', 'aria-label': `${emoji}, tap in ${region}` };
+    const button = element('button', attributes, element('span', { class: 'glyph', 'aria-hidden': 'true' }, glyph), count);
     button.addEventListener('click', () => {
       const place = button.getBoundingClientRect();
       const { left, width } = canvas.getBoundingClientRect();
@@ -82,10 +84,9 @@ export function createPhone(region: string, onTap: (emoji: string) => number): P
     },
     showTotals(totals) {
       setText(total, exact.format(sumOf(totals)));
-      for (const [emoji, { button, count }] of buttons) {
+      for (const [emoji, { count }] of buttons) {
         const of = totals[emoji] ?? 0;
         setText(count, of < 10_000 ? exact.format(of) : short.format(of));
-        setAttribute(button, 'aria-label', `${emoji}, ${exact.format(of)} so far. Tap in ${region}`);
       }
     },
     showCrowd(frame) {

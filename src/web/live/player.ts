@@ -16,8 +16,6 @@ import { median } from './sparkline.ts';
 export interface Player {
   readonly root: HTMLElement;
   readonly region: string;
-  /** As last shown. */
-  readonly total: number;
   readonly ratePerSecond: number;
   readonly palette: Palette;
   /** Redraws what changes by the passing of time alone. */
@@ -32,7 +30,8 @@ const FRAME_RATE_MS = 4_000;
 /** A peer that was silent for so long is behind; only of such a one the silence itself is told by frames. */
 const BEHIND_MS = 3_000;
 
-export function createPlayer(region: string, api: string, stream: string): Player {
+/** `onTotal` hears the total whenever it changed. */
+export function createPlayer(region: string, api: string, stream: string, onTotal: (total: number) => void): Player {
   const latencies: number[] = [];
   let frameTimes: number[] = [];
   let frameAt = 0;
@@ -101,6 +100,7 @@ export function createPlayer(region: string, api: string, stream: string): Playe
   function showTotals(): void {
     phone.showPalette(reactions.palette);
     phone.showTotals(reactions.totals);
+    onTotal(sumOf(reactions.totals));
   }
 
   function showFrame(frame: Frame): void {
@@ -133,9 +133,6 @@ export function createPlayer(region: string, api: string, stream: string): Playe
   return {
     root,
     region,
-    get total() {
-      return sumOf(reactions.totals);
-    },
     get ratePerSecond() {
       return sumOf(reactions.frame?.rates ?? {});
     },

@@ -1,10 +1,13 @@
 /** Small charts as SVG paths. Pure. */
 
-/** A line through values at equal steps, from left to right; the top edge is `max`, the bottom 0. */
-export function linePath(values: readonly number[], width: number, height: number, max: number): string {
-  if (values.length === 0) return '';
-  const step = values.length > 1 ? width / (values.length - 1) : 0;
-  return values.map((value, index) => `${index === 0 ? 'M' : 'L'}${round(index * step)} ${round(yOf(value, height, max))}`).join('');
+/**
+ * A line through values at equal steps, from left to right; the top edge is `max`, the bottom 0. Where there
+ * is room for more values than there are, the last one still stands at the right edge.
+ */
+export function linePath(values: readonly number[], width: number, height: number, max: number, room = values.length): string {
+  const step = room > 1 ? width / (room - 1) : 0;
+  const first = room - values.length;
+  return values.map((value, index) => `${index === 0 ? 'M' : 'L'}${round((first + index) * step)} ${round(yOf(value, height, max))}`).join('');
 }
 
 /** The same line, closed along the bottom. */
