@@ -154,6 +154,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     await page.getByRole('button', { name: 'Replay a final' }).click();
     await expect.poll(() => service.crowd.at(-1), WAIT).toEqual({ stream: 'demo', replay: { speed: 5 } });
     await expect.poll(() => page.locator('.crowd-who').innerText(), WAIT).toContain('a final at 5×: 0:30');
+    expect(await page.locator('.crowd-rate').innerText()).toBe('a replay');
     await page.getByRole('button', { name: 'Stop the replay' }).click();
     await expect.poll(() => service.crowd.at(-1), WAIT).toEqual({ stream: 'demo', taps_per_second: 0 });
     await page.setInputFiles('#recording', { name: 'night.csv', mimeType: 'text/csv', buffer: Buffer.from(csv) });
@@ -198,6 +199,10 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     await expect.poll(() => player('ap').getAttribute('data-state'), WAIT).toBe('refused');
     await expect.poll(() => player('ap').locator('.chip').allInnerTexts(), WAIT).toEqual(['us: unknown', 'eu: unknown']);
     expect(await player('ap').locator('.player-notice').innerText()).toBe('The connection was closed (4401)');
+    // What was true before is not shown as if it still were.
+    expect(await player('ap').locator('.phone-crowd').innerText()).toBe('–');
+    expect(await fact('ap', 'Level')).toBe('–');
+    expect(await page.locator('.beacon').evaluateAll((beacons) => beacons.map((beacon) => (beacon as HTMLElement).dataset['state']))).toEqual(['live', 'live', 'silent']);
     await emoji('us', 'wow').click();
     await expect.poll(() => total('eu'), WAIT).toBe('1');
     expect(await player('ap').getAttribute('data-state')).toBe('refused');

@@ -48,8 +48,9 @@ export function createCrowdPanel(stream: string, onFailure: (message: string) =>
       .finally(() => (commands -= 1));
   }
 
-  function showRate(taps: number): void {
-    setText(rate, taps === 0 ? 'nobody taps' : `${whole.format(taps)} taps/s`);
+  function showRate(taps: number, isReplay = false): void {
+    const quiet = isReplay ? 'a replay' : 'nobody taps';
+    setText(rate, taps === 0 ? quiet : `${whole.format(taps)} taps/s`);
     setAttribute(slider, 'aria-valuetext', `${taps} taps a second`);
     root.style.setProperty('--filled', `${(100 * slider.valueAsNumber) / SLIDER_MAX}%`);
   }
@@ -93,7 +94,7 @@ export function createCrowdPanel(stream: string, onFailure: (message: string) =>
       if (commands > 0 || slideTimer !== null || slider.matches(':active')) return;
       const taps = Math.min(status.taps_per_second, CROWD_MAX);
       slider.value = String(positionOf(taps));
-      showRate(taps);
+      showRate(taps, status.mode === 'replay');
     },
   };
 }

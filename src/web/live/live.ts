@@ -80,6 +80,7 @@ function refresh(): void {
   let rate = 0;
   for (const player of players) {
     player.refresh();
+    map?.showState(player.region, player.isLive ? 'live' : 'silent');
     rate = Math.max(rate, player.ratePerSecond);
   }
   map?.showTraffic(rate >= BUSY_RATE ? 'busy' : 'quiet');

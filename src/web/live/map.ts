@@ -11,6 +11,8 @@ export interface WorldMap {
   update(links: readonly LinkStatus[]): void;
   /** What a region counts now, beside its beacon. */
   showTotal(region: string, total: string): void;
+  /** `live` or `silent`: whether its phone hears it. */
+  showState(region: string, state: string): void;
   /** `quiet` or `busy`: how much travels. */
   showTraffic(traffic: string): void;
 }
@@ -23,6 +25,7 @@ export interface MapEvents {
 export function createMap(ids: readonly string[], on: MapEvents): WorldMap {
   const places = placeRegions(ids);
   const totals = new Map<string, HTMLElement>();
+  const lights = new Map<string, HTMLElement>();
   const links: LinkButton[] = [];
   const arcs: SVGElement[] = [];
   const buttons = element('div', { class: 'links', role: 'group', 'aria-label': 'Links between the regions' });
@@ -42,6 +45,7 @@ export function createMap(ids: readonly string[], on: MapEvents): WorldMap {
     const total = element('b', { class: 'beacon-total' }, '0');
     totals.set(id, total);
     const beacon = element('div', { class: 'beacon', 'data-hue': String(index % 3) }, element('span', { class: 'beacon-light' }), element('span', { class: 'beacon-name' }, id), total);
+    lights.set(id, beacon);
     moveTo(beacon, places.get(id)!);
     return beacon;
   });
@@ -65,6 +69,9 @@ export function createMap(ids: readonly string[], on: MapEvents): WorldMap {
     },
     showTotal(region, total) {
       setText(totals.get(region)!, total);
+    },
+    showState(region, state) {
+      setState(lights.get(region)!, state);
     },
     showTraffic(traffic) {
       if (root.dataset['traffic'] !== traffic) root.dataset['traffic'] = traffic;

@@ -15,6 +15,8 @@ export interface Phone {
   showTotals(totals: Totals): void;
   /** The crowd as numbers, and as emoji that fly. */
   showCrowd(frame: Frame): void;
+  /** Nothing is known of the crowd now. */
+  showNoCrowd(): void;
   /** Nobody is behind what flies any more. */
   clear(): void;
   notify(text: string): void;
@@ -94,6 +96,10 @@ export function createPhone(region: string, onTap: (emoji: string) => number): P
       setText(rate, `${perSecond < 100 ? perSecond.toFixed(1) : exact.format(Math.round(perSecond))}/s`);
       setText(viewers, `${exact.format(frame.viewers)} watching`);
       stage.heed(frame);
+    },
+    showNoCrowd() {
+      setText(rate, '–');
+      setText(viewers, '');
     },
     clear: () => stage.clear(),
     notify: (text) => setText(notice, text),

@@ -16,6 +16,7 @@ import { median } from './sparkline.ts';
 export interface Player {
   readonly root: HTMLElement;
   readonly region: string;
+  readonly isLive: boolean;
   readonly ratePerSecond: number;
   readonly palette: Palette;
   /** Redraws what changes by the passing of time alone. */
@@ -61,8 +62,8 @@ export function createPlayer(region: string, api: string, stream: string, onTota
   reactions.on('discontinuity', (event) => notify(describeLoss(event)));
   reactions.on('error', ({ code, message }) => {
     if (code === 'stream-ended') hasStreamEnded = true;
-    lastError = message;
-    notify(message);
+    lastError = code === 'unreachable' ? 'The region cannot be reached' : message;
+    notify(lastError);
   });
 
   function tap(emoji: string): number {
@@ -82,6 +83,7 @@ export function createPlayer(region: string, api: string, stream: string, onTota
     }
     connectedAt = Infinity;
     awaitedTapAt = null;
+    phone.showNoCrowd();
     if (state === 'disconnected') phone.clear();
     if (endpoint === null) {
       show('refused', 'refused');
@@ -133,21 +135,25 @@ export function createPlayer(region: string, api: string, stream: string, onTota
   return {
     root,
     region,
+    get isLive() {
+      return reactions.state === 'connected';
+    },
     get ratePerSecond() {
-      return sumOf(reactions.frame?.rates ?? {});
+      return reactions.state === 'connected' ? sumOf(reactions.frame?.rates ?? {}) : 0;
     },
     get palette() {
       return reactions.palette;
     },
     refresh() {
       const now = performance.now();
+      const isLive = reactions.state === 'connected';
       if (now > notifiedUntil) phone.notify('');
       frameTimes = frameTimes.filter((at) => at > now - FRAME_RATE_MS);
       facts.showPeers(peerAges(now));
       facts.showPace({
         latencyMs: median(latencies),
-        framesPerSecond: (frameTimes.length * 1000) / FRAME_RATE_MS,
-        level: reactions.frame?.level ?? null,
+        framesPerSecond: isLive ? (frameTimes.length * 1000) / FRAME_RATE_MS : 0,
+        level: isLive ? (reactions.frame?.level ?? null) : null,
       });
     },
     showStanding: (standing, apart) => facts.showStanding(standing, apart),
