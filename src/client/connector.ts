@@ -34,8 +34,6 @@ export interface ConnectorEvents {
 export class Connector {
   /** The token that the present connection shows. */
   token: string | undefined;
-  /** True while a region that goes away answers what it has, and takes nothing new. */
-  isDraining = false;
   readonly #options: CheckedOptions;
   readonly #platform: Platform;
   readonly #on: ConnectorEvents;
@@ -50,7 +48,8 @@ export class Connector {
   #cancelTimer: Cancel = () => {};
   #welcomedAt = Infinity;
   #wasUseful = false;
-  #returnAt = 0;
+  /** What a region that goes away asked for. */
+  #retryAfterMs: number | null = null;
 
   constructor(options: CheckedOptions, platform: Platform, on: ConnectorEvents) {
     this.#options = options;
@@ -68,6 +67,11 @@ export class Connector {
   /** True from the region's welcome on. */
   get isReady(): boolean {
     return this.#link !== null && this.#welcomedAt !== Infinity;
+  }
+
+  /** True while a region that goes away answers what it has, and takes nothing new. */
+  get isDraining(): boolean {
+    return this.#retryAfterMs !== null;
   }
 
   get endpoint(): string {
@@ -99,15 +103,15 @@ export class Connector {
   /** The connection ended, or is of no use any more. */
   lost(loss: Pick<Loss, 'code' | 'reason' | 'wasSilent'>): void {
     this.#drop();
-    const now = this.#platform.runtime.clock.now();
-    const stoodMs = now - this.#welcomedAt;
+    const stoodMs = this.#platform.runtime.clock.now() - this.#welcomedAt;
     if (stoodMs >= PROBE_MS_MAX) this.#probeMs = PROBE_MS_FIRST;
     const { delayMs, error } = this.#reconnect.lost(
       {
         ...loss,
         wasWelcomed: this.#welcomedAt !== Infinity,
         wasStable: this.#wasUseful || stoodMs >= STABLE_MS,
-        retryAfterMs: this.isDraining ? Math.max(0, this.#returnAt - now) : null,
+        // From now on, however long it drained: those whose time had passed by then would all come at once.
+        retryAfterMs: this.#retryAfterMs,
       },
       this.#platform.runtime.random,
     );
@@ -174,7 +178,7 @@ export class Connector {
     this.token = token;
     this.#welcomedAt = Infinity;
     this.#wasUseful = false;
-    this.isDraining = false;
+    this.#retryAfterMs = null;
   }
 
   /** @throws when the platform does not take the address */
@@ -207,13 +211,9 @@ export class Connector {
   }
 
   #receive(message: ServerMessage): void {
-    const now = this.#platform.runtime.clock.now();
-    if (message.type === 'goaway') {
-      this.isDraining = true;
-      this.#returnAt = now + message.retry_after_ms;
-    }
+    if (message.type === 'goaway') this.#retryAfterMs = message.retry_after_ms;
     if (message.type !== 'welcome') return this.#on.message(message);
-    this.#welcomedAt = now;
+    this.#welcomedAt = this.#platform.runtime.clock.now();
     this.#planProbe();
     this.#on.message(message);
     if (this.#link !== null) this.#enter('connected');

@@ -75,18 +75,37 @@ describe('[SDK-14] a region that goes away in order', () => {
     await runtime.runFor(6_000);
     reactions.tap('heart');
     for (const socket of world.region('us').sockets) socket.deliver({ type: 'goaway', retry_after_ms: 3_000 });
-    const goneAt = runtime.clock.now();
     await runtime.runFor(500);
     reactions.tap('fire', 2);
     await runtime.runFor(500);
     expect(world.tapsCounted).toBe(1);
     world.region('us').restart(1012);
+    const closedAt = runtime.clock.now();
     await runtime.runUntil(() => world.connections.length === 2);
-    expect(runtime.clock.now() - goneAt).toBe(3_000);
+    expect(runtime.clock.now() - closedAt).toBe(3_000);
     await runtime.runUntil(() => world.tapsCounted === 3);
     expect(states).toEqual(['connecting', 'connected', 'connecting', 'connected']);
     reactions.close();
   });
+});
+
+test('[SDK-14] a crowd returns over the time that it was asked to, also when the region drained for longer than that', async () => {
+  const crowd = Array.from({ length: 200 }, () => start().reactions);
+  await runtime.runUntil(() => crowd.every(({ state }) => state === 'connected'));
+  await runtime.runFor(6_000);
+  const from = world.connections.length;
+  for (const socket of world.region('us').sockets) {
+    socket.deliver({ type: 'goaway', retry_after_ms: Math.floor(runtime.random.next() * 5_000) });
+  }
+  await runtime.runFor(5_000);
+  world.region('us').restart(1012);
+  const closedAt = runtime.clock.now();
+  await runtime.runUntil(() => crowd.every(({ state }) => state === 'connected'));
+  const seconds = [0, 0, 0, 0, 0, 0];
+  for (const { at } of world.connections.slice(from)) seconds[Math.floor((at - closedAt) / 1_000)]! += 1;
+  expect(Math.max(...seconds)).toBeLessThan(80);
+  expect(Math.min(...seconds.slice(0, 5))).toBeGreaterThan(20);
+  for (const reactions of crowd) reactions.close();
 });
 
 describe('[SDK-12] tokens', () => {
