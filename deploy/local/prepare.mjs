@@ -37,12 +37,16 @@ function installServers() {
     { binary: 'nats-server', package: 'nats-server' },
     { binary: 'initdb', package: 'postgresql' },
   ]);
-  const browsers = missingOf([{ binary: 'chromium', package: 'chromium' }]);
+  const browsers = missingOf([
+    { binary: 'chromium', package: 'chromium' },
+    // Without it a browser draws emoji as empty boxes.
+    { font: '/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf', package: 'fonts-noto-color-emoji' },
+  ]);
   const missing = [...servers, ...browsers];
   if (missing.length === 0) return;
   const command = `apt-get install -y --no-install-recommends ${missing.map((server) => server.package).join(' ')}`;
   if (!existsSync('/usr/bin/apt-get') || process.getuid?.() !== 0) {
-    console.warn(`\n*** Missing: ${missing.map((server) => server.binary).join(', ')}. The tests that need them are skipped.`);
+    console.warn(`\n*** Missing: ${missing.map((server) => server.package).join(', ')}. The tests that need them are skipped.`);
     console.warn(`*** Install them with: sudo ${command}\n`);
     return;
   }
@@ -53,7 +57,7 @@ function installServers() {
 }
 
 function missingOf(servers) {
-  return servers.filter(({ binary }) => !isInstalled(binary));
+  return servers.filter(({ binary, font }) => !(font === undefined ? isInstalled(binary) : existsSync(font)));
 }
 
 function install(name) {
