@@ -2,11 +2,13 @@
  * The heartbeat: what the writer of a log says about the log, once a second.
  *
  * Brokers lose messages silently, and report a lag of 0 while they do. The heartbeat is how readers
- * know: it carries the digest of all entries of the region's actors and each current actor's sequence,
- * both exactly as the log holds them at its place. It also carries the viewers of the region.
+ * know: it carries the digest of all entries of the region's actors, each current actor's sequence and
+ * the digest of the region's documents, exactly as the log holds them at its place. It also carries the
+ * viewers of the region.
  *
  * Wire format: one version byte, then a msgpack array `[at, digest | nil,
- * [shard, epoch, sequence, …], [stream, viewers, …]]`. Pure and strict.
+ * [shard, epoch, sequence, …], [stream, viewers, …]]`, and in version 2 at its end the documents' digest
+ * or nil. Who has no documents writes version 1, which says nothing of them. Pure and strict.
  */
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
@@ -22,9 +24,12 @@ export interface Heartbeat {
   readonly actors: readonly (readonly [actor: ActorId, sequence: number])[];
   /** Viewers in the region, of the streams most watched. */
   readonly viewers: readonly (readonly [stream: StreamId, viewers: number])[];
+  /** Digest of the documents in the log; null when the log lags behind, absent when nothing is said of them. */
+  readonly documents?: string | null;
 }
 
-export const HEARTBEAT_VERSION = 1;
+export const HEARTBEAT_VERSION = 2;
+const VERSION_WITHOUT_DOCUMENTS = 1;
 export const HEARTBEAT_ACTORS_MAX = 1024;
 export const HEARTBEAT_STREAMS_MAX = 4096;
 export const HEARTBEAT_BYTES_MAX = 512 * 1024;
@@ -45,14 +50,16 @@ const decoder = new Decoder({
 });
 
 /** Keeps the lists within their bounds: of the viewers the most watched streams. */
-export function encodeHeartbeat({ at, digest, actors, viewers }: Heartbeat): Uint8Array {
+export function encodeHeartbeat({ at, digest, actors, viewers, documents }: Heartbeat): Uint8Array {
   const actorFields = actors.slice(0, HEARTBEAT_ACTORS_MAX).flatMap(([actor, sequence]) => {
     const { shard, epoch } = parseActorId(actor);
     return [shard, epoch, sequence];
   });
-  const body = encoder.encodeSharedRef([Math.floor(at), digest, actorFields, mostWatched(viewers).flat()]);
+  const fields: unknown[] = [Math.floor(at), digest, actorFields, mostWatched(viewers).flat()];
+  if (documents !== undefined) fields.push(documents);
+  const body = encoder.encodeSharedRef(fields);
   const bytes = new Uint8Array(1 + body.length);
-  bytes[0] = HEARTBEAT_VERSION;
+  bytes[0] = documents === undefined ? VERSION_WITHOUT_DOCUMENTS : HEARTBEAT_VERSION;
   bytes.set(body, 1);
   return bytes;
 }
@@ -60,17 +67,22 @@ export function encodeHeartbeat({ at, digest, actors, viewers }: Heartbeat): Uin
 /** @throws MalformedHeartbeat */
 export function decodeHeartbeat(region: string, bytes: Uint8Array): Heartbeat {
   if (bytes.length > HEARTBEAT_BYTES_MAX) throw new MalformedHeartbeat(`a heartbeat of ${bytes.length} bytes`);
-  if (bytes[0] !== HEARTBEAT_VERSION) {
-    throw new MalformedHeartbeat(`heartbeat version ${bytes[0]}; this build reads ${HEARTBEAT_VERSION}`);
+  const version = bytes[0];
+  if (version !== HEARTBEAT_VERSION && version !== VERSION_WITHOUT_DOCUMENTS) {
+    throw new MalformedHeartbeat(`heartbeat version ${version}; this build reads up to ${HEARTBEAT_VERSION}`);
   }
   const fields = decodeFields(bytes);
-  if (!Array.isArray(fields) || fields.length !== 4) throw new MalformedHeartbeat('not a heartbeat');
-  const [at, digest, actors, viewers] = fields as unknown[];
+  const length = version === VERSION_WITHOUT_DOCUMENTS ? 4 : 5;
+  if (!Array.isArray(fields) || fields.length !== length) throw new MalformedHeartbeat('not a heartbeat');
+  const [at, digest, actors, viewers, documents] = fields as unknown[];
   if (!isCount(at)) throw new MalformedHeartbeat('the time is no count');
-  if (digest !== null && (typeof digest !== 'string' || !DIGEST_PATTERN.test(digest))) {
-    throw new MalformedHeartbeat('not a digest');
-  }
-  return { at, digest, actors: decodeActors(region, actors), viewers: decodeViewers(viewers) };
+  const heartbeat = { at, digest: decodeDigest(digest), actors: decodeActors(region, actors), viewers: decodeViewers(viewers) };
+  return version === VERSION_WITHOUT_DOCUMENTS ? heartbeat : { ...heartbeat, documents: decodeDigest(documents) };
+}
+
+function decodeDigest(digest: unknown): string | null {
+  if (digest === null || (typeof digest === 'string' && DIGEST_PATTERN.test(digest))) return digest;
+  throw new MalformedHeartbeat('not a digest');
 }
 
 function decodeActors(region: string, fields: unknown): Heartbeat['actors'] {

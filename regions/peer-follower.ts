@@ -1,5 +1,6 @@
 /**
- * The peer follower: reads one peer's log, joins its rows, and proves that none is missing.
+ * The peer follower: reads one peer's log, joins its rows, hands over its documents, and proves that none
+ * is missing.
  *
  * The position is kept here and moves only with what was merged, so a cut, a crash or a duplicate
  * costs nothing but time, and healing costs the rows that changed. The broker's word for completeness
@@ -14,6 +15,7 @@ import { backoffMs } from './backoff.ts';
 import { IN_STEP, heard, startedAnew, type Continuity } from './continuity.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { LogMessage, LogPosition, LogReader, LogVisitor } from './log.ts';
+import { PeerDocuments } from './peer-documents.ts';
 import { covers, type Replication } from './replication.ts';
 import { sleep } from './runtime.ts';
 import { rowKey } from './subjects.ts';
@@ -38,6 +40,7 @@ export class PeerFollower {
   #continuity: Continuity = IN_STEP;
   /** Rows of the peer held when reading began at the first message, less those that its log was seen to hold. */
   #unconfirmed = new Map<string, RowId>();
+  readonly #documents: PeerDocuments;
   #reading = new AbortController();
   #connected = false;
   #failures = 0;
@@ -51,6 +54,11 @@ export class PeerFollower {
     this.#reader = reader;
     this.#replication = replication;
     this.#keep = keep;
+    this.#documents = new PeerDocuments({
+      peer,
+      kinds: replication.documents,
+      refuse: (key, reason) => replication.refuseDocument(peer, key, reason),
+    });
   }
 
   stalenessMs(): number | null {
@@ -119,6 +127,7 @@ export class PeerFollower {
     this.#replication.log.info({ peer: this.#peer, ...position }, 'reads the log of a peer');
     if (position.sequence > 0) return;
     this.#continuity = startedAnew(this.#continuity);
+    this.#documents.startedAnew();
     this.#unconfirmed.clear();
     for (const tally of this.#replication.ledger.tallies()) {
       for (const actor of tally.actors()) {
@@ -135,6 +144,10 @@ export class PeerFollower {
     const entry = this.#replication.read(this.#peer, message);
     if (entry === null) return;
     if (entry.kind === 'heartbeat') return this.#hear(entry.heartbeat);
+    if (entry.kind === 'document') {
+      stats.documentsReceived += 1;
+      return this.#documents.merge(entry.key, entry.bytes);
+    }
     const changed = this.#replication.join(entry.row);
     if (entry.kind === 'row') {
       if (changed) stats.rowsMerged += 1;
@@ -155,22 +168,25 @@ export class PeerFollower {
     const { ledger, runtime, options, stats, log } = this.#replication;
     this.#viewers = new Map(heartbeat.viewers);
     options.observeHeartbeatAge?.(this.#peer, Math.max(0, runtime.clock.now() - heartbeat.at));
-    if (heartbeat.digest === null) return;
-    const matches =
-      heartbeat.digest === ledger.regionDigest(this.#peer) &&
-      heartbeat.actors.every(([actor, sequence]) => sequence === ledger.sequence(actor));
+    const { digest, actors, documents } = heartbeat;
+    // What the log lacks itself proves nothing, neither that all is well nor that anything was lost.
+    const documentsMatch = documents === null ? null : documents === undefined || this.#documents.matches(documents);
+    if (digest === null) return;
+    const rowsMatch =
+      digest === ledger.regionDigest(this.#peer) && actors.every(([actor, sequence]) => sequence === ledger.sequence(actor));
+    if (rowsMatch && documentsMatch === null) return;
+    const matches = rowsMatch && documentsMatch === true;
     this.#digestEqual = matches;
     if (!matches) stats.heartbeatMismatches += 1;
     const [continuity, verdict] = heard(this.#continuity, matches);
     this.#continuity = continuity;
-    if (verdict === 'in-step') {
-      this.#unconfirmed.clear();
-    } else if (verdict === 'read-anew') {
-      log.warn({ peer: this.#peer }, 'we do not hold what a peer has counted: reading its log again');
+    if (rowsMatch) this.#unconfirmed.clear();
+    if (verdict === 'read-anew') {
+      log.warn({ peer: this.#peer, rowsMatch, documentsMatch }, 'we do not hold what the log of a peer should: reading it again');
       stats.repairs += 1;
       this.#position = null;
       this.#reading.abort();
-    } else if (verdict === 'keep-rows') {
+    } else if (verdict === 'keep-rows' && !rowsMatch) {
       log.warn({ peer: this.#peer, rows: this.#unconfirmed.size }, 'a peer has lost rows that we hold: keeping them for it');
       this.#keep(this.#unconfirmed.values());
     }

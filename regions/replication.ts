@@ -9,6 +9,7 @@ import { regionOf, type ActorId } from '../crdt/actor.ts';
 import type { Ledger } from '../crdt/ledger.ts';
 import { MalformedRow, decodeRow, type Row } from '../crdt/row.ts';
 import type { BackoffLimits } from './backoff.ts';
+import { DOCUMENT_BYTES_MAX, documentKinds, type DocumentKind } from './documents.ts';
 import { MalformedHeartbeat, decodeHeartbeat, type Heartbeat } from './heartbeat.ts';
 import type { LogMessage } from './log.ts';
 import type { Log, Runtime } from './runtime.ts';
@@ -22,6 +23,10 @@ export interface ReplicationOptions {
   /** After this long with rows left over, one turn takes all of them: only then a digest can be told. */
   readonly leftOverMs: number;
   readonly custodyRowsPerTickMax: number;
+  /** Bytes of documents in one append, beyond which the next waits for the next turn. */
+  readonly documentBytesPerTickMax: number;
+  /** How long the log says that a document is gone. */
+  readonly tombstoneMs: number;
   readonly heartbeatMs: number;
   /** A peer silent for this long has no viewers that we know of. */
   readonly viewersForgottenMs: number;
@@ -39,6 +44,8 @@ export const REPLICATION_DEFAULTS: ReplicationOptions = Object.freeze({
   rowsPerTickMax: 4096,
   leftOverMs: 5000,
   custodyRowsPerTickMax: 256,
+  documentBytesPerTickMax: 256 * 1024,
+  tombstoneMs: 3_600_000,
   heartbeatMs: 1000,
   viewersForgottenMs: 10_000,
   flushMs: 2000,
@@ -51,6 +58,11 @@ export interface ReplicationStats {
   bytesPublished: number;
   heartbeatsPublished: number;
   custodyRowsPublished: number;
+  /** Versions of documents, removals included. */
+  documentsPublished: number;
+  documentsReceived: number;
+  /** Documents, own or a peer's, that were too large or too many, or whose owner failed. */
+  documentsRefused: number;
   appendFailures: number;
   /** Times that the own log was opened, the first included. */
   opens: number;
@@ -72,6 +84,7 @@ export interface ReplicationStats {
 
 export type LogEntry =
   | { readonly kind: 'row' | 'custody'; readonly row: Row }
+  | { readonly kind: 'document'; readonly key: string; readonly bytes: Uint8Array }
   | { readonly kind: 'heartbeat'; readonly heartbeat: Heartbeat };
 
 export interface Replication {
@@ -81,6 +94,9 @@ export interface Replication {
   readonly log: Log;
   readonly options: ReplicationOptions;
   readonly stats: ReplicationStats;
+  readonly documents: ReadonlyMap<string, DocumentKind>;
+  /** Counts and logs a document that is not published or not taken. */
+  refuseDocument(from: string, key: string, reason: string): void;
   /** What a message of a region's log says; null when it is malformed, which is counted and logged. */
   read(from: string, message: LogMessage): LogEntry | null;
   /** Joins a row; true when the ledger changed. */
@@ -92,26 +108,25 @@ export interface ReplicationParts {
   readonly ledger: Ledger;
   readonly runtime: Runtime;
   readonly log: Log;
+  /** Whose documents are published beside the rows. */
+  readonly documents?: readonly DocumentKind[];
   /** The actors that this process writes as now, with the sequence of their last commits. */
   readonly currentActors: () => ReadonlyMap<ActorId, number>;
   /** Someone else has counted as one of our current actors: it must never count again. */
   readonly onIdentityClash: (actor: ActorId) => void;
 }
 
-const MALFORMED_LOG_INTERVAL_MS = 10_000;
+const LOG_INTERVAL_MS = 10_000;
 
 export function createReplication(parts: ReplicationParts, options: ReplicationOptions): Replication {
   const { region, ledger, runtime, log, currentActors, onIdentityClash } = parts;
   const stats = emptyStats();
-  let malformedLoggedAt = -Infinity;
+  const malformedSeldom = seldom(runtime);
+  const refusedSeldom = seldom(runtime);
 
   const refuse = (from: string, key: string, reason: string): null => {
     stats.malformed += 1;
-    const now = runtime.clock.now();
-    if (now - malformedLoggedAt >= MALFORMED_LOG_INTERVAL_MS) {
-      malformedLoggedAt = now;
-      log.warn({ from, key, reason, malformed: stats.malformed }, 'skipped a malformed message of the log');
-    }
+    if (malformedSeldom()) log.warn({ from, key, reason, malformed: stats.malformed }, 'skipped a malformed message of the log');
     return null;
   };
 
@@ -122,9 +137,18 @@ export function createReplication(parts: ReplicationParts, options: ReplicationO
     log,
     options,
     stats,
+    documents: documentKinds(parts.documents ?? []),
+    refuseDocument(from, key, reason) {
+      stats.documentsRefused += 1;
+      if (refusedSeldom()) log.error({ from, key, reason, refused: stats.documentsRefused }, 'refused a document');
+    },
     read(from, message) {
       const key = parseKey(from, message.key);
       if (key === null) return refuse(from, message.key, 'unknown key');
+      if (key.kind === 'document') {
+        const bytes = message.payload;
+        return bytes.length > DOCUMENT_BYTES_MAX ? refuse(from, message.key, 'too large') : { ...key, bytes };
+      }
       try {
         if (key.kind === 'heartbeat') return { kind: 'heartbeat', heartbeat: decodeHeartbeat(from, message.payload) };
         return { kind: key.kind, row: decodeRow(key.stream, key.actor, message.payload) };
@@ -145,6 +169,17 @@ export function createReplication(parts: ReplicationParts, options: ReplicationO
   };
 }
 
+/** Answers true now and then, so that what goes on and on is not logged as often. */
+function seldom({ clock }: Runtime): () => boolean {
+  let last = -Infinity;
+  return () => {
+    const now = clock.now();
+    if (now - last < LOG_INTERVAL_MS) return false;
+    last = now;
+    return true;
+  };
+}
+
 /** True when joining the other row into the one held would change nothing. */
 export function covers(held: Row | undefined, other: Row): boolean {
   if (held === undefined || held.sequence < other.sequence) return false;
@@ -161,6 +196,9 @@ function emptyStats(): ReplicationStats {
     bytesPublished: 0,
     heartbeatsPublished: 0,
     custodyRowsPublished: 0,
+    documentsPublished: 0,
+    documentsReceived: 0,
+    documentsRefused: 0,
     appendFailures: 0,
     opens: 0,
     losses: 0,

@@ -1,8 +1,8 @@
 /**
  * The replicator: makes every region's ledger the same, over logs that may lose, double or delay.
  *
- * A region publishes the rows of its own actors to its own log and reads each peer's. It never echoes
- * a peer's rows, save those that the peer has lost (custody). Rules: `docs/SPEC.md`, REP.
+ * A region publishes the rows of its own actors, and its documents, to its own log and reads each peer's.
+ * It never echoes a peer's rows, save those that the peer has lost (custody). Rules: `docs/SPEC.md`, REP.
  *
  * `recover` first: until the own log was read back, nothing is published. Then `start`.
  */
@@ -28,7 +28,7 @@ export interface ReplicatorParts extends ReplicationParts, RowPublisherParts {
 
 export interface Replicator {
   readonly stats: Readonly<ReplicationStats>;
-  /** Joins what the own log holds; tries until it can, or until stopped. */
+  /** Joins what the own log holds, documents included; tries until it can, or until stopped. */
   recover(): Promise<void>;
   start(): void;
   /** Publishes what is left, for a bounded time, and lets go of the logs. */
@@ -41,6 +41,13 @@ export interface Replicator {
   rowsWaiting(): number;
   /** At least the age of the oldest of them in milliseconds; 0 when there are none. */
   oldestDirtyMs(): number;
+  /**
+   * A document of this region has changed, come into being, or gone: it is read and published at the next
+   * tick. False when too many wait. @throws when the key is none of a known kind
+   */
+  markDocument(key: string): boolean;
+  /** Own documents that the own log does not hold yet. */
+  documentsWaiting(): number;
   peers(): PeerStatus[];
 }
 
@@ -98,6 +105,8 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     },
     rowsWaiting: () => publisher.rowsWaiting,
     oldestDirtyMs: () => publisher.oldestDirtyMs(),
+    markDocument: (key) => publisher.markDocument(key),
+    documentsWaiting: () => publisher.documentsWaiting,
     peers: () => Array.from(followers.values(), (follower) => follower.status()),
   };
 }

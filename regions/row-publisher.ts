@@ -1,5 +1,5 @@
 /**
- * The row publisher: keeps a region's own log equal to what the region has counted.
+ * The row publisher: keeps a region's own log equal to what the region has counted, and to its documents.
  *
  * It holds a set of rows that the log lacks, not a queue of changes: a slow log makes the cadence
  * slower and never lets anything pile up. One append is in flight at a time, all of it encoded in one
@@ -15,9 +15,10 @@ import type { StreamId } from '../crdt/ids.ts';
 import { backoffMs } from './backoff.ts';
 import { encodeHeartbeat } from './heartbeat.ts';
 import { LogFenced, type LogWriter } from './log.ts';
+import { OwnDocuments, type DocumentBatch } from './own-documents.ts';
 import type { Replication } from './replication.ts';
 import { sleep } from './runtime.ts';
-import { HEARTBEAT_KEY, custodyKey, rowKey } from './subjects.ts';
+import { HEARTBEAT_KEY, custodyKey, documentKey, rowKey } from './subjects.ts';
 
 export interface RowPublisherParts {
   readonly writer: LogWriter;
@@ -31,6 +32,7 @@ interface Batch {
   readonly messages: { readonly key: string; readonly payload: Uint8Array }[];
   readonly rows: readonly RowId[];
   readonly custody: readonly RowId[];
+  readonly documents: DocumentBatch;
   readonly heartbeat: boolean;
   /** No row was left over. */
   readonly whole: boolean;
@@ -41,6 +43,7 @@ export class RowPublisher {
   readonly #parts: RowPublisherParts;
   readonly #dirty: DirtyRows;
   readonly #custody = new DirtyRows();
+  readonly #documents: OwnDocuments;
   #recovered = false;
   #isOpen = false;
   #fenced = false;
@@ -56,6 +59,13 @@ export class RowPublisher {
     this.#replication = replication;
     this.#parts = parts;
     this.#dirty = replication.ledger.track((actor) => regionOf(actor) === replication.region);
+    this.#documents = new OwnDocuments({
+      region: replication.region,
+      kinds: replication.documents,
+      bytesPerTurnMax: replication.options.documentBytesPerTickMax,
+      tombstoneMs: replication.options.tombstoneMs,
+      refuse: (key, reason) => replication.refuseDocument(replication.region, key, reason),
+    });
     this.#wholeAt = replication.runtime.clock.now();
   }
 
@@ -66,6 +76,16 @@ export class RowPublisher {
   /** Rows that the log lacks. */
   get rowsWaiting(): number {
     return this.#dirty.size + this.#rowsInFlight;
+  }
+
+  /** Documents that the log lacks. */
+  get documentsWaiting(): number {
+    return this.#documents.waiting;
+  }
+
+  /** See `OwnDocuments`. */
+  markDocument(key: string): boolean {
+    return this.#documents.mark(key);
   }
 
   /** At least the age of the oldest change that the log lacks; 0 when it lacks none. */
@@ -103,7 +123,7 @@ export class RowPublisher {
     this.#heartbeatAt = -Infinity;
     while (!signal.aborted && !this.#fenced) {
       await this.#turn();
-      if (this.#isOpen && this.rowsWaiting === 0 && this.#heartbeatAt !== -Infinity) return;
+      if (this.#isOpen && this.rowsWaiting + this.documentsWaiting === 0 && this.#heartbeatAt !== -Infinity) return;
       if (this.#failures > 0) await this.#pause(signal);
     }
   }
@@ -139,10 +159,25 @@ export class RowPublisher {
     } catch (error) {
       for (const row of batch.rows) this.#dirty.mark(row);
       for (const row of batch.custody) this.#custody.mark(row);
+      this.#documents.failed(batch.documents);
       this.#replication.stats.appendFailures += 1;
       this.#failed(error, 'could not append to the own log');
+      return;
     } finally {
       this.#rowsInFlight = 0;
+    }
+    if (batch.heartbeat) await this.#removeTombstones();
+  }
+
+  /** As often as heartbeats are made, some at a time. */
+  async #removeTombstones(): Promise<void> {
+    const keys = this.#documents.expired(this.#replication.runtime.clock.now());
+    if (keys.length === 0) return;
+    try {
+      await this.#parts.writer.remove(keys.map(documentKey));
+      this.#documents.removed(keys);
+    } catch (error) {
+      this.#failed(error, 'could not remove from the own log');
     }
   }
 
@@ -163,16 +198,19 @@ export class RowPublisher {
     };
     add(rows, rowKey);
     add(custody, custodyKey);
+    const documents = this.#documents.take();
+    for (const { key, bytes } of documents.versions) messages.push({ key: documentKey(key), payload: bytes });
     if (heartbeat) {
       const payload = encodeHeartbeat({
         at: now,
         digest: whole ? ledger.regionDigest(region) : null,
         actors: Array.from(this.#parts.currentActors().keys(), (actor) => [actor, ledger.sequence(actor)] as const),
         viewers: [...this.#parts.ownViewers()],
+        ...(this.#replication.documents.size === 0 ? {} : { documents: documents.digest }),
       });
       messages.push({ key: HEARTBEAT_KEY, payload });
     }
-    return { messages, rows, custody, heartbeat, whole };
+    return { messages, rows, custody, documents, heartbeat, whole };
   }
 
   #published(batch: Batch, composedAt: number): void {
@@ -185,6 +223,8 @@ export class RowPublisher {
     }
     stats.rowsPublished += batch.rows.length;
     stats.custodyRowsPublished += batch.custody.length;
+    this.#documents.published(batch.documents, composedAt);
+    stats.documentsPublished += batch.documents.versions.length;
     for (const { payload } of batch.messages) stats.bytesPublished += payload.length;
     options.observeAppend?.(runtime.clock.now() - composedAt);
   }
@@ -193,10 +233,12 @@ export class RowPublisher {
     const { region, log, runtime, stats } = this.#replication;
     /** The actor sequence of each row that the log holds. */
     const logged = new Map<string, number>();
+    this.#documents.opening();
     try {
       const { intact } = await this.#parts.writer.open((message) => {
         const entry = this.#replication.read(region, message);
         if (entry === null || entry.kind === 'heartbeat') return;
+        if (entry.kind === 'document') return this.#documents.visit(entry.key, entry.bytes, runtime.clock.now());
         if (entry.kind === 'row') logged.set(message.key, entry.row.sequence);
         this.#replication.join(entry.row);
       });
@@ -209,7 +251,8 @@ export class RowPublisher {
       stats.opens += 1;
       if (!intact) stats.losses += 1;
       const missing = this.#markWhatIsMissing(logged);
-      log.info({ rows: logged.size, missing, intact }, 'opened the own log');
+      const documentsMissing = this.#documents.opened();
+      log.info({ rows: logged.size, missing, documentsMissing, intact }, 'opened the own log');
     } catch (error) {
       this.#failed(error, 'could not open the own log');
     }

@@ -14,6 +14,9 @@ const heartbeat: fc.Arbitrary<Heartbeat> = fc.record({
   actors: fc.array(fc.tuple(actor, count), { maxLength: 8 }),
   viewers: fc.array(fc.tuple(stream, count), { maxLength: 8 }),
 });
+const withDocuments = fc
+  .tuple(heartbeat, fc.option(fc.stringMatching(/^[0-9a-f]{16}$/)))
+  .map(([written, documents]): Heartbeat => ({ ...written, documents }));
 
 function withVersion(version: number, value: unknown): Uint8Array {
   return Uint8Array.from([version, ...encode(value)]);
@@ -21,7 +24,7 @@ function withVersion(version: number, value: unknown): Uint8Array {
 
 test('[REP-2] a heartbeat is read as it was written', () => {
   fc.assert(
-    fc.property(heartbeat, (written) => {
+    fc.property(fc.oneof(heartbeat, withDocuments), (written) => {
       expect(decodeHeartbeat('us', encodeHeartbeat(written))).toEqual(written);
     }),
     { numRuns: 300 },
@@ -33,6 +36,10 @@ test('[REP-2] bytes that are no heartbeat give a typed error, whatever they are'
   const malformed = [
     new Uint8Array(),
     withVersion(2, [1, digest, [], []]),
+    withVersion(2, [1, digest, [], [], 0]),
+    withVersion(2, [1, digest, [], [], 'x']),
+    withVersion(3, [1, digest, [], [], digest]),
+    withVersion(1, [1, digest, [], [], digest]),
     withVersion(1, [1, digest, []]),
     withVersion(1, [1, digest, [], [], 0]),
     withVersion(1, { at: 1 }),
@@ -63,6 +70,13 @@ test('[REP-2] bytes that are no heartbeat give a typed error, whatever they are'
     }),
     { numRuns: 1000 },
   );
+});
+
+test('[REP-2, REP-21] a heartbeat that says nothing of documents is as an earlier build writes it, and is read', () => {
+  const earlier = withVersion(1, [5, '0123456789abcdef', [0, 7, 3], ['derby', 2]]);
+  const read = decodeHeartbeat('us', earlier);
+  expect(read).toEqual({ at: 5, digest: '0123456789abcdef', actors: [['us/0/7', 3]], viewers: [['derby', 2]] });
+  expect(encodeHeartbeat(read)).toEqual(earlier);
 });
 
 test('[REP-2] of too many streams the most watched are told', () => {

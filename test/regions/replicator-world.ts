@@ -13,6 +13,7 @@ import type { ReplicationOptions } from '../../regions/replication.ts';
 import { createReplicator, type Replicator } from '../../regions/replicator.ts';
 import type { Log, Runtime } from '../../regions/runtime.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
+import { Notes, Pages } from './document-owners.ts';
 
 export const REGIONS = ['us', 'eu', 'ap'] as const;
 export const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -23,6 +24,8 @@ export class RegionProcess {
   readonly ledger = new Ledger();
   readonly replicator: Replicator;
   readonly viewers = new Map<StreamId, number>();
+  readonly notes = new Notes((key) => this.#mark(key));
+  readonly pages: Pages;
   readonly clashes: ActorId[] = [];
   /** Set once this life begins to count. */
   actor: ActorId | null = null;
@@ -36,8 +39,10 @@ export class RegionProcess {
     writer: LogWriter,
     readers: ReadonlyMap<string, LogReader>,
     options: Partial<ReplicationOptions> = {},
+    knowsDocuments = true,
   ) {
     this.name = name;
+    this.pages = new Pages(name, (key) => this.#mark(key));
     this.replicator = createReplicator({
       region: name,
       ledger: this.ledger,
@@ -55,7 +60,12 @@ export class RegionProcess {
         this.actor = null;
       },
       options,
+      ...(knowsDocuments ? { documents: [this.notes, this.pages] } : {}),
     });
+  }
+
+  #mark(key: string): void {
+    this.replicator.markDocument(key);
   }
 
   /** Recovers, takes an epoch that nobody had, and starts. */
@@ -132,6 +142,8 @@ export class World {
   readonly processes = new Map<string, RegionProcess>();
   /** stream/emoji → taps that count. */
   readonly truth = new Map<string, number>();
+  /** Regions whose build is too old to know of documents; they must have none. */
+  readonly old = new Set<string>();
   tamper: Tamper | null = null;
   readonly #options: Partial<ReplicationOptions>;
 
@@ -168,7 +180,7 @@ export class World {
     const readers = new Map(
       REGIONS.filter((peer) => peer !== name).map((peer) => [peer, this.#tampered(name, peer, this.network.reader(peer, name))]),
     );
-    const process = new RegionProcess(name, this.runtime, this.network.writer(name), readers, this.#options);
+    const process = new RegionProcess(name, this.runtime, this.network.writer(name), readers, this.#options, !this.old.has(name));
     this.processes.set(name, process);
     return process;
   }
@@ -226,6 +238,15 @@ export class World {
       if (held !== taps) return `${key}: ${held} instead of ${taps}`;
     }
     return null;
+  }
+
+  /** Every living region that knows of documents has the same notes, and each other's pages. */
+  documentsConverged(): boolean {
+    const processes = [...this.processes.values()].filter(({ name }) => !this.old.has(name));
+    return (
+      new Set(processes.map(({ notes }) => notes.toString())).size === 1 &&
+      processes.every((owner) => new Set(processes.map(({ pages }) => pages.of(owner.name))).size === 1)
+    );
   }
 
   async converge(limitMs = 30_000): Promise<number> {
