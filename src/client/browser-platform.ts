@@ -3,15 +3,12 @@
 import type { PageLike, Platform } from './client-types.ts';
 
 export function browserPlatform(): Platform {
-  const { WebSocket, fetch, Request, navigator, document, reportError } = globalThis as Partial<typeof globalThis>;
-  const canKeepAlive = Request !== undefined && 'keepalive' in Request.prototype;
+  const { WebSocket, fetch, document, reportError } = globalThis as Partial<typeof globalThis>;
   return {
     runtime: browserRuntime(),
     WebSocket,
     // Called as methods of something else they would refuse.
     fetch: fetch && ((url, init) => fetch(url, init)),
-    // Beacons bring cookies along, which regions of other sites refuse: only where there is nothing better.
-    sendBeacon: canKeepAlive || !navigator?.sendBeacon ? undefined : (url, body) => navigator.sendBeacon(url, body),
     page: document && (globalThis as unknown as PageLike),
     reportError: (error) => {
       if (reportError !== undefined) reportError(error);

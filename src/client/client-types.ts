@@ -111,7 +111,6 @@ export interface Platform {
   readonly runtime: { readonly clock: Clock; readonly timers: Delays; readonly random: Random };
   readonly WebSocket: (new (url: string, protocol: string) => SocketLike) | undefined;
   readonly fetch: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
-  readonly sendBeacon: ((url: string, body: Blob) => boolean) | undefined;
   /** The window and its document, for their events; undefined outside of pages. */
   readonly page: PageLike | undefined;
   /** Told of errors in the app's listeners. */

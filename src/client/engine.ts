@@ -60,7 +60,11 @@ export class Engine {
       message: (message) => this.#receive(message),
       state: (state) => listeners.emit('state', state),
       report: (code, message, temporary) => this.report(code, message, temporary),
-      stopped: () => this.end(),
+      stopped: () => {
+        // Refused for good: what was never sent is not sent there either.
+        this.#dropWaiting();
+        this.end();
+      },
     });
   }
 
@@ -119,7 +123,10 @@ export class Engine {
 
   /** Sends what waits now; when the page is left, also all that is unanswered, in a way that outlives it. */
   flush(isLeaving: boolean): void {
-    const { current, left, waiting } = this.#outbox;
+    const { left, waiting } = this.#outbox;
+    // Before any region was met, whichever answers may count what is left behind.
+    if (isLeaving && !waiting.isEmpty && this.#outbox.current === null) this.#outbox.enter('', this.#connector.endpoint, randomId(), 0);
+    const { current } = this.#outbox;
     if (current === null) return;
     const batch = current.session.nextBatch(waiting, this.#now());
     if (batch !== null) this.#connector.send([batch]);
@@ -128,6 +135,8 @@ export class Engine {
       const batches = bound.session.resends(this.#now(), true);
       if (batches.length > 0) postAndForget(this.#platform, this.#postOf(bound, batches, this.#connector.token));
     }
+    // Should the page come back, nobody could be asked about it.
+    if (current.region === '') this.#doubt(this.#outbox.abandonCurrent());
   }
 
   /** Tells the app of an error, once until things go well again. */

@@ -10,6 +10,7 @@ import type { Platform } from './client-types.ts';
 /** Who sends what where. */
 export interface Post {
   readonly endpoint: string;
+  /** Empty when none is known: then whichever answers may count them. */
   readonly region: string;
   readonly streamId: string;
   readonly viewerId: string;
@@ -45,25 +46,26 @@ export async function postBatches(fetch: NonNullable<Platform['fetch']>, post: P
   });
 }
 
-/** Sends without waiting for an answer, also beyond the end of the page. Never throws. */
-export function postAndForget({ fetch, sendBeacon }: Platform, post: Post): void {
+/**
+ * Sends without waiting for an answer, also beyond the end of the page. Never throws. No beacon does that: it would bring
+ * cookies along, and browsers let nobody send those to an origin that allows all.
+ */
+export function postAndForget({ fetch }: Pick<Platform, 'fetch'>, post: Post): void {
   const request = requestOf(post);
   if (request.body.length > BODY_CHARACTERS_MAX) {
     const half = Math.ceil(post.batches.length / 2);
     // The older ones; a page that is left may send no more than that.
-    return postAndForget({ fetch, sendBeacon } as Platform, { ...post, batches: post.batches.slice(0, half) });
+    return postAndForget({ fetch }, { ...post, batches: post.batches.slice(0, half) });
   }
   try {
-    if (sendBeacon !== undefined && post.token === undefined) {
-      sendBeacon(urlOf(post), new Blob([request.body], { type: 'application/json' }));
-    } else fetch?.(urlOf(post), { ...request, keepalive: true }).catch(() => {});
+    fetch?.(urlOf(post), { ...request, keepalive: true }).catch(() => {});
   } catch {
     // The batches are kept, in case the page comes back.
   }
 }
 
 function urlOf({ endpoint, region }: Post): string {
-  return `${endpoint}/reactions?region=${encodeURIComponent(region)}`;
+  return `${endpoint}/reactions${region && `?region=${encodeURIComponent(region)}`}`;
 }
 
 function requestOf({ streamId, viewerId, sessionId, token, batches }: Post) {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createReactions } from '../../src/client/create-reactions.ts';
-import type { PageLike, Platform, ReactionsOptions } from '../../src/client/client-types.ts';
+import type { Discontinuity, PageLike, Platform, ReactionsOptions } from '../../src/client/client-types.ts';
 import { postAndForget } from '../../src/client/post-batches.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
 import { SimulatedWorld } from './simulated-regions.ts';
@@ -96,18 +96,23 @@ describe('[SDK-11] a page that is away', () => {
     reactions.close();
   });
 
-  test('without keepalive a beacon goes, unless a token has to go with it', async () => {
-    for (const getToken of [undefined, () => 'token']) {
-      const beacons: string[] = [];
-      const sendBeacon = (url: string): boolean => beacons.push(url) > 0;
-      const reactions = await start({ platform: { ...world.platform(), page, sendBeacon }, ...(getToken && { getToken }) });
-      world.faults = { ...world.faults, lostAck: 1 };
-      reactions.tap('heart');
-      page.say('pagehide');
-      expect(beacons).toEqual(getToken === undefined ? ['https://us.test/reactions?region=us'] : []);
-      world.faults = { ...world.faults, lostAck: 0 };
-      reactions.close();
-    }
+  test('left before any region was met: what was tapped is posted to whichever answers, once, and in doubt', async () => {
+    const discontinuities: Discontinuity[] = [];
+    const reactions = createReactions({ endpoints: 'https://us.test', streamId: 'derby', platform: { ...world.platform(), page } });
+    reactions.on('discontinuity', (event) => discontinuities.push(event));
+    reactions.tap('heart', 2);
+    await runtime.runFor(1);
+    expect(reactions.state).toBe('connecting');
+    page.say('pagehide');
+    page.say('pagehide');
+    expect(world.requests).toMatchObject([{ method: 'POST', url: 'https://us.test/reactions', keepalive: true }]);
+    await runtime.runFor(1_000);
+    expect(world.tapsCounted).toBe(2);
+    page.say('pageshow');
+    reactions.tap('fire');
+    await runtime.runUntil(() => world.tapsCounted === 3);
+    expect(discontinuities).toEqual([{ reason: 'in-doubt', taps: 2 }]);
+    reactions.close();
   });
 
   test('what is posted on leaving stays below what browsers let through', () => {

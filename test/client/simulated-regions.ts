@@ -131,7 +131,6 @@ export class SimulatedWorld {
       runtime: this.runtime,
       WebSocket: SimulatedSocket.bind(null, this),
       fetch: (url, init) => this.#fetch(url, init),
-      sendBeacon: undefined,
       page: undefined,
     };
   }
@@ -154,7 +153,7 @@ export class SimulatedWorld {
   #post(region: SimulatedRegion, url: string, body: string): Response {
     const wanted = new URL(url).searchParams.get('region');
     const problem = { type: 'urn:ovation:problem:wrong-region', detail: 'no', status: 421 };
-    if (wanted !== region.name) return Response.json(problem, { status: 421 });
+    if (wanted !== null && wanted !== region.name) return Response.json(problem, { status: 421 });
     const items = JSON.parse(body) as { session_id: string; seq: number; timestamp: number; reactions: { emoji_id: string; count_since_last: number }[] }[];
     const results = items.map(({ session_id, seq, timestamp, reactions }) => {
       const batch: BatchMessage = {
