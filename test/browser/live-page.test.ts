@@ -44,6 +44,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
   const player = (id: string): Locator => page.getByRole('region', { name: `Region ${id}` });
   const emoji = (id: string, name: string): Locator => player(id).getByRole('button', { name: new RegExp(`^${name},`) });
   const total = (id: string): Promise<string> => player(id).locator('.total').innerText();
+  const notice = (id: string): Promise<string> => player(id).locator('.player-notice').innerText();
   const agreement = (): Promise<string> => page.locator('#agreement').innerText();
   const fact = (id: string, name: string): Promise<string> => player(id).locator('.fact', { hasText: name }).locator('dd').innerText();
   const link = (one: string, other: string): Locator => page.getByRole('button', { name: `The link between ${one} and ${other}` });
@@ -73,7 +74,6 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
   });
 
   it('[PAGE-3] says which taps do not count', async () => {
-    const notice = (id: string): Promise<string> => player(id).locator('.player-notice').innerText();
     await page.evaluate(`for (let tap = 0; tap < 60; tap++) document.querySelector('.emoji').click()`);
     await expect.poll(() => notice('us'), WAIT).toBe('Too fast, not counted');
     await expect.poll(async () => region('us').total('heart') - Number(await total('us')), WAIT).toBe(0);
@@ -184,6 +184,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     await expect.poll(() => us.received.length, WAIT).toBe(2);
     expect(us.received[1]).toEqual(us.received[0]);
     expect(us.total('heart')).toBe(1);
+    expect(service.regions.map(({ received }) => received.length)).toEqual([2, 0, 0]);
     // The pause may be over sooner than anybody looks.
     await page.evaluate(`{
       window.words = [];
@@ -200,7 +201,17 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     region('ap').dropViewers(4401);
     await expect.poll(() => player('ap').getAttribute('data-state'), WAIT).toBe('refused');
     await expect.poll(() => player('ap').locator('.chip').allInnerTexts(), WAIT).toEqual(['us: unknown', 'eu: unknown']);
-    expect(await player('ap').locator('.player-notice').innerText()).toBe('The connection was closed (4401)');
+    // It stays, where other notices go.
+    region('us').clamps = true;
+    await emoji('us', 'wow').click();
+    await expect.poll(() => notice('us'), WAIT).toBe('1 too fast, not counted');
+    await page.evaluate(`{
+      const now = performance.now.bind(performance);
+      performance.now = () => now() + 60_000;
+    }`);
+    await expect.poll(() => notice('us'), WAIT).toBe('');
+    expect(await notice('ap')).toBe('The connection was closed (4401)');
+    region('us').clamps = false;
     // What was true before is not shown as if it still were.
     expect(await player('ap').locator('.phone-crowd').innerText()).toBe('–');
     expect(await fact('ap', 'Level')).toBe('–');
@@ -225,11 +236,11 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     await expect.poll(() => total('eu'), WAIT).toBe('1');
     expect(await page.evaluate<number>('window.drawn')).toBe(0);
     await page.emulateMedia({ reducedMotion: 'no-preference' });
-    // One's own needs no frame to fly, and flies in no other region as long as these do not know of it.
-    for (const id of ['eu', 'ap']) service.cuts.add(`us ${id}`);
+    // One's own flies by itself, also one that never counts; the crowd's because a frame says so.
+    region('us').clamps = true;
     await emoji('us', 'heart').click();
     await expect.poll(painted, WAIT).toEqual([true, false, false]);
-    service.cuts.clear();
+    await emoji('eu', 'fire').click();
     await expect.poll(painted, WAIT).toEqual([expect.any(Boolean), true, true]);
   });
 
