@@ -1,0 +1,82 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { Crowd, KillableRegion } from './storm-crowd.ts';
+
+const VIEWERS = 500;
+/** Longer than the longest wait of the SDK, on a machine that is busy with something else too. */
+const WAIT_MS_MAX = 30_000;
+
+let region: KillableRegion;
+let crowd: Crowd;
+let countedBefore: number;
+
+beforeAll(async () => {
+  region = new KillableRegion();
+  await region.load(3);
+  await region.start();
+});
+afterAll(() => region.close());
+
+beforeEach(async () => {
+  countedBefore = region.counted;
+  crowd = new Crowd(region.url, VIEWERS);
+  await eventually(() => crowd.connected).toBe(VIEWERS);
+  crowd.tap(1);
+  await eventually(() => crowd.acknowledged).toBe(VIEWERS);
+  crowd.attempts = [];
+});
+afterEach(() => crowd.close());
+
+const eventually = (figure: () => number) => expect.poll(figure, { timeout: WAIT_MS_MAX });
+
+/** How many there were in each stretch of time. */
+function histogram(times: readonly number[], sinceMs: number, binMs: number): number[] {
+  const bins: number[] = [];
+  for (const at of times) {
+    const bin = Math.floor((at - sinceMs) / binMs);
+    if (bin >= 0) bins[bin] = (bins[bin] ?? 0) + 1;
+  }
+  return Array.from(bins, (count = 0) => count);
+}
+
+async function everybodyReturns(): Promise<void> {
+  await eventually(() => crowd.connected).toBe(VIEWERS);
+  await eventually(() => crowd.acknowledged).toBe(crowd.taken);
+  expect(crowd.taken).toBe(VIEWERS * 6);
+  expect(region.counted - countedBefore).toBe(crowd.taken);
+}
+
+test('[SDK-16] an edge is killed and comes back: its crowd returns spread out, and every tap counts once', { timeout: 120_000 }, async () => {
+  // Counted, and the acknowledgement dies with the edge.
+  region.mute = true;
+  crowd.tap(2);
+  await eventually(() => region.counted - countedBefore).toBe(crowd.taken);
+  await region.end('SIGKILL');
+  region.mute = false;
+  crowd.tap(3);
+  const haveTried = () => new Set(crowd.attempts.map(({ viewer }) => viewer)).size;
+  await eventually(haveTried).toBe(VIEWERS);
+  await region.start();
+  const backAt = Date.now();
+  await everybodyReturns();
+  const attempts = histogram(crowd.attempts.map(({ at }) => at), backAt, 100);
+  expect(Math.max(...attempts)).toBeLessThan(VIEWERS / 5);
+  // What arrives is bunched by whatever else keeps the machine busy; a crowd in step would be one bunch.
+  expect(Math.max(...histogram(region.accepted, backAt, 100))).toBeLessThan(VIEWERS / 2);
+});
+
+test('[SDK-16] an edge drains: its crowd returns over the five seconds that it asks for, and every tap counts once', { timeout: 120_000 }, async () => {
+  const askedAt = Date.now();
+  const ended = region.end('SIGTERM');
+  crowd.tap(2);
+  await ended;
+  crowd.tap(3);
+  await region.start();
+  await everybodyReturns();
+  const first = new Map<number, number>();
+  for (const { viewer, at } of crowd.attempts) first.set(viewer, Math.min(at, first.get(viewer) ?? Infinity));
+  const times = [...first.values()];
+  const since = Math.min(...times);
+  expect(Math.max(...histogram(times, since, 100))).toBeLessThan(VIEWERS / 10);
+  for (const second of histogram(times, since, 1_000).slice(0, 4)) expect(second).toBeGreaterThan(VIEWERS / 10);
+  expect(Math.max(...histogram(region.accepted, askedAt, 100))).toBeLessThan(VIEWERS / 2);
+});
