@@ -22,6 +22,8 @@ export interface Batch {
   readonly sequence: number;
   /** At least one; counts are positive integers. */
   readonly reactions: readonly Reaction[];
+  /** Regions that may have received it before, in the order of its sendings; absent when there is none. */
+  readonly via?: readonly string[];
 }
 
 export type Refusal =

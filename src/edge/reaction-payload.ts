@@ -5,6 +5,7 @@ import { Compile } from 'typebox/compile';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { isId } from '../../crdt/ids.ts';
 import type { Batch, Reaction } from '../aggregator/ingest.ts';
+import { isVia } from '../protocol/message-rules.ts';
 import { Problem } from './problem.ts';
 import { ReactionSchema } from './schemas.ts';
 
@@ -20,6 +21,10 @@ export function batchOf(value: unknown): Batch {
   if ((payload.session_id === undefined) !== (payload.seq === undefined)) {
     throw new Problem('invalid-batch', 'Give session_id and seq together, or neither: then every POST counts.');
   }
+  const { via } = payload;
+  if (via !== undefined && (payload.session_id === undefined || !isVia(via))) {
+    throw new Problem('invalid-batch', 'Give via with session_id and seq, and no region twice in a row.');
+  }
   const reactions = reactionsOf(payload);
   const names = [payload.stream_id, ...(payload.session_id === undefined ? [] : [payload.session_id])];
   for (const name of [...names, ...reactions.map(([emoji]) => emoji)]) {
@@ -33,6 +38,7 @@ export function batchOf(value: unknown): Batch {
     session: payload.session_id ?? null,
     sequence: payload.seq ?? 0,
     reactions,
+    ...(via === undefined ? {} : { via }),
   };
 }
 

@@ -6,7 +6,7 @@
 
 import { Type } from 'typebox';
 import { isId, type StreamId } from '../../crdt/ids.ts';
-import { REACTIONS_PER_BATCH_MAX, TAPS_PER_REACTION_MAX } from '../protocol/messages.ts';
+import { REACTIONS_PER_BATCH_MAX, TAPS_PER_REACTION_MAX, VIA_MAX } from '../protocol/messages.ts';
 import { PROBLEM_MEDIA_TYPE } from '../protocol/problems.ts';
 import { Problem } from './problem.ts';
 
@@ -53,6 +53,13 @@ export const ReactionSchema = Type.Object(
     session_id: Type.Optional(id('one run of a client; with seq, the reaction may be sent again and counts once')),
     seq: Type.Optional(
       Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'number within the session, from 1' }),
+    ),
+    via: Type.Optional(
+      Type.Array(id('region'), {
+        minItems: 1,
+        maxItems: VIA_MAX,
+        description: 'regions that may have received it before, in the order of its sendings: the region that counts it settles with them that it counts once',
+      }),
     ),
   },
   {

@@ -178,7 +178,7 @@ export class ViewerSocket {
     for (const batch of early) this.#submit(batch);
   }
 
-  #submit({ seq, reactions }: BatchMessage): void {
+  #submit({ seq, reactions, via }: BatchMessage): void {
     const inFlight = this.#inFlight;
     // A batch that is sent again while its answer is on the way gets that answer.
     if (inFlight === null || inFlight.has(seq)) return;
@@ -196,6 +196,7 @@ export class ViewerSocket {
         session: this.#session,
         sequence: seq,
         reactions: reactions.map(({ emoji_id, count }): Reaction => [emoji_id as EmojiId, count]),
+        ...(via === undefined ? {} : { via }),
       },
       (reply) => this.#onReply(seq, reply),
     );

@@ -22,8 +22,8 @@ export function decodeClientJson(text: string): ClientMessage {
   const fields = parseObject(text);
   switch (fields['type']) {
     case 'batch':
-      onlyFields(fields, ['type', 'seq', 'reactions', 'timestamp']);
-      return batchOf(fields['seq'], fields['timestamp'], reactionsOf(fields['reactions']));
+      onlyFields(fields, ['type', 'seq', 'reactions', 'timestamp', 'via']);
+      return batchOf(fields['seq'], fields['timestamp'], reactionsOf(fields['reactions']), fields['via']);
     case 'hello':
       onlyFields(fields, ['type', 'session_id', 'viewer_id', 'token', 'unacked_from']);
       return helloOf(fields['session_id'], fields['viewer_id'], fields['token'], fields['unacked_from']);

@@ -7,6 +7,7 @@ import { isId } from '../../crdt/ids.ts';
 import {
   REACTIONS_PER_BATCH_MAX,
   TAPS_PER_REACTION_MAX,
+  VIA_MAX,
   type BatchMessage,
   type FrameMessage,
   type Hello,
@@ -74,6 +75,7 @@ export function batchOf(
   seq: unknown,
   timestamp: unknown,
   reactions: readonly { readonly emoji_id: unknown; readonly count: unknown }[],
+  via?: unknown,
 ): BatchMessage {
   expect(isSequence(seq), 'batch.seq must be a whole number from 1 to 2^53 − 1');
   expect(isTimestamp(timestamp), 'batch.timestamp must be milliseconds since the epoch');
@@ -88,7 +90,16 @@ export function batchOf(
     expect(!seen.has(emoji_id), `batch.reactions names ${emoji_id} twice`);
     seen.add(emoji_id);
   }
-  return { type: 'batch', seq, reactions: reactions as BatchMessage['reactions'], timestamp };
+  const batch: BatchMessage = { type: 'batch', seq, reactions: reactions as BatchMessage['reactions'], timestamp };
+  if (via === undefined) return batch;
+  expect(isVia(via), `batch.via must name 1 to ${VIA_MAX} regions, none twice in a row`);
+  return { ...batch, via };
+}
+
+/** Regions that a batch may have been sent to before. */
+export function isVia(value: unknown): value is readonly string[] {
+  if (!Array.isArray(value) || value.length < 1 || value.length > VIA_MAX) return false;
+  return value.every((region, index) => isId(region) && region !== value[index - 1]);
 }
 
 /** @throws MalformedMessage with the sentence given */

@@ -17,6 +17,8 @@ export const REACTIONS_PER_BATCH_MAX = 32;
 export const BATCHES_IN_FLIGHT_MAX = 32;
 /** How long a client may resend a batch. */
 export const RESEND_MS_MAX = 5 * 60_000;
+/** Regions that a batch may have been sent to before the present one. */
+export const VIA_MAX = 8;
 
 export interface Hello {
   readonly type: 'hello';
@@ -33,6 +35,11 @@ export interface BatchMessage {
   readonly reactions: readonly { readonly emoji_id: string; readonly count: number }[];
   /** The client's clock, milliseconds since the epoch. */
   readonly timestamp: number;
+  /**
+   * Where it may have been received before it came here: the regions of its earlier sendings in their order, no
+   * region twice in a row, without the present visit. Absent when there is none.
+   */
+  readonly via?: readonly string[];
 }
 
 export type ClientMessage = Hello | BatchMessage;

@@ -6,24 +6,36 @@
 
 import type { ClientMessage } from './messages.ts';
 
+type Field = string | number | undefined | readonly string[];
+
 const FIXSTR = 0xa0;
 const FIXARRAY = 0x90;
 const TWO_32 = 0x1_0000_0000;
 
 /** The bytes are the caller's own. */
 export function writeClientMessage(message: ClientMessage): Uint8Array<ArrayBuffer> {
-  const fields: (string | number | undefined)[] =
+  const fields: Field[] =
     message.type === 'hello'
       ? [0, message.session_id, message.viewer_id, message.token, message.unacked_from]
       : [1, message.seq, message.timestamp];
-  if (message.type === 'batch') for (const { emoji_id, count } of message.reactions) fields.push(emoji_id, count);
-  const bytes: number[] = fields.length < 16 ? [FIXARRAY + fields.length] : [0xdc, 0, fields.length];
+  if (message.type === 'batch') {
+    for (const { emoji_id, count } of message.reactions) fields.push(emoji_id, count);
+    if (message.via !== undefined) fields.push(message.via);
+  }
+  const bytes: number[] = [];
+  writeList(bytes, fields);
+  return Uint8Array.from(bytes);
+}
+
+function writeList(bytes: number[], fields: readonly Field[]): void {
+  if (fields.length < 16) bytes.push(FIXARRAY + fields.length);
+  else bytes.push(0xdc, 0, fields.length);
   for (const field of fields) {
     if (field === undefined) bytes.push(0xc0);
     else if (typeof field === 'number') writeWhole(bytes, field);
-    else writeText(bytes, field);
+    else if (typeof field === 'string') writeText(bytes, field);
+    else writeList(bytes, field);
   }
-  return Uint8Array.from(bytes);
 }
 
 function writeWhole(bytes: number[], value: number): void {

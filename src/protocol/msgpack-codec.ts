@@ -8,7 +8,7 @@
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { LEVELS_IN_ORDER, MalformedMessage, batchOf, expect, helloOf } from './message-rules.ts';
-import { REACTIONS_PER_BATCH_MAX, type ClientMessage, type FrameMessage, type ServerMessage } from './messages.ts';
+import { REACTIONS_PER_BATCH_MAX, type BatchMessage, type ClientMessage, type FrameMessage, type ServerMessage } from './messages.ts';
 import { readBatch } from './msgpack-batch.ts';
 import { FIELDS_PER_EMOJI, RATE_UNITS, TYPE, serverMessageOfFields } from './msgpack-fields.ts';
 
@@ -20,7 +20,7 @@ const encoder = new Encoder();
 const clientDecoder = new Decoder({
   maxStrLength: 4096,
   maxBinLength: 0,
-  maxArrayLength: BATCH_HEAD_FIELDS + 2 * REACTIONS_PER_BATCH_MAX,
+  maxArrayLength: BATCH_HEAD_FIELDS + 2 * REACTIONS_PER_BATCH_MAX + 1,
   maxMapLength: 0,
   maxExtLength: 0,
 });
@@ -53,7 +53,7 @@ export function decodeClientSlowly(bytes: Uint8Array): ClientMessage {
   const fields = decodeArray(clientDecoder, bytes);
   switch (fields[0]) {
     case TYPE.batch:
-      return batchOf(fields[1], fields[2], pairsOf(fields));
+      return batchOfFields(fields);
     case TYPE.hello:
       expect(fields.length === HELLO_FIELDS, `a hello has ${HELLO_FIELDS} elements`);
       return helloOf(fields[1], fields[2], fields[3] ?? undefined, fields[4] ?? undefined);
@@ -73,7 +73,14 @@ function clientFields(message: ClientMessage): unknown[] {
   }
   const fields: unknown[] = [TYPE.batch, message.seq, message.timestamp];
   for (const { emoji_id, count } of message.reactions) fields.push(emoji_id, count);
+  if (message.via !== undefined) fields.push(message.via);
   return fields;
+}
+
+/** Pairs follow the head, so that one element more can only be `via`. */
+function batchOfFields(fields: readonly unknown[]): BatchMessage {
+  const hasVia = Array.isArray(fields.at(-1));
+  return batchOf(fields[1], fields[2], pairsOf(hasVia ? fields.slice(0, -1) : fields), hasVia ? fields.at(-1) : undefined);
 }
 
 function serverFields(message: ServerMessage): unknown[] {

@@ -217,6 +217,19 @@ describe('POST /reactions', () => {
   });
 });
 
+describe('POST /reactions with via', () => {
+  it('[EDGE-17] hands on where a batch may have been received before, and refuses what cannot be', async () => {
+    expect((await post({ ...good, ...once(), via: ['eu', 'ap', 'eu'] })).status).toBe(202);
+    expect(region.batches.at(-1)!.via).toEqual(['eu', 'ap', 'eu']);
+    expect((await post({ ...good, ...once() })).status).toBe(202);
+    expect(region.batches.at(-1)!).not.toHaveProperty('via');
+    for (const via of [[], 'eu', ['eu', 'eu'], ['e.u'], ['__proto__'], Array.from({ length: 9 }, (_, index) => `r${index}`)]) {
+      expectProblem(await post({ ...good, ...once(), via }), 422, 'invalid-batch');
+    }
+    expectProblem(await post({ ...good, via: ['eu'] }), 422, 'invalid-batch');
+  });
+});
+
 describe('POST /reactions?region=', () => {
   it('[EDGE-16] a post for another region is refused and counts nothing, one for this region counts', async () => {
     const resent = { ...good, ...once() };

@@ -107,6 +107,13 @@ describe.each([SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK])('over %s', (subprotocol) 
     expect(ann.of('frame')[0]!.totals['heart']).toBeGreaterThanOrEqual(43);
   });
 
+  it('[EDGE-17] hands on where a batch may have been received before', async () => {
+    const ann = player([subprotocol]);
+    await ann.welcomed();
+    ann.send(hello, { ...batch(1), via: ['eu', 'ap'] } as ClientMessage);
+    await eventually(() => expect(region.batches.at(-1)).toMatchObject({ sequence: 1, via: ['eu', 'ap'] }));
+  });
+
   it('[EDGE-31] a refused batch is answered with an error and the socket goes on', async () => {
     const ann = player([subprotocol]);
     await ann.welcomed();

@@ -12,16 +12,24 @@ const timestamp = fc.oneof(
   fc.double({ min: 0, max: 8.64e15, noNaN: true }).map((value) => value + 0),
 );
 
-export const batch: fc.Arbitrary<BatchMessage> = fc.record({
-  type: fc.constant('batch' as const),
-  seq: sequence,
-  reactions: fc.uniqueArray(fc.record({ emoji_id: id, count: fc.integer({ min: 1, max: 10_000 }) }), {
-    minLength: 1,
-    maxLength: 32,
-    selector: (reaction) => reaction.emoji_id,
-  }),
-  timestamp,
-});
+const via = fc
+  .array(id, { minLength: 1, maxLength: 8 })
+  .map((regions) => regions.filter((region, index) => region !== regions[index - 1]));
+
+export const batch: fc.Arbitrary<BatchMessage> = fc.record(
+  {
+    type: fc.constant('batch' as const),
+    seq: sequence,
+    reactions: fc.uniqueArray(fc.record({ emoji_id: id, count: fc.integer({ min: 1, max: 10_000 }) }), {
+      minLength: 1,
+      maxLength: 32,
+      selector: (reaction) => reaction.emoji_id,
+    }),
+    timestamp,
+    via,
+  },
+  { requiredKeys: ['type', 'seq', 'reactions', 'timestamp'] },
+);
 
 const hello: fc.Arbitrary<Hello> = fc.record(
   {
