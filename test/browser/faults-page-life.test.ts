@@ -15,8 +15,8 @@ import { startViewerLink } from '../support/viewer-link.ts';
 import { startPlayerSite, type Player, type PlayerSite } from './faults-page.ts';
 import { close, listen } from './stub-region.ts';
 
-const SETTLED = { timeout: 30_000, interval: 50 };
-const LONG = { timeout: 60_000 };
+const SETTLED = { timeout: 60_000, interval: 50 };
+const LONG = { timeout: 180_000 };
 
 describe.skipIf(!browserAvailable || !natsAvailable)('what happens to a page in Chromium', () => {
   let browser: Browser;

@@ -14,8 +14,8 @@ import { startViewerLink } from '../support/viewer-link.ts';
 import { startPlayerSite, type Player, type PlayerSite } from './faults-page.ts';
 
 const REGIONS = ['us', 'eu', 'ap'];
-const SETTLED = { timeout: 45_000, interval: 50 };
-const LONG = { timeout: 90_000 };
+const SETTLED = { timeout: 60_000, interval: 50 };
+const LONG = { timeout: 180_000 };
 
 describe.skipIf(!browserAvailable || !natsAvailable)('faults, as a page in Chromium meets them', () => {
   let browser: Browser;
