@@ -1,6 +1,7 @@
 /**
  * Replication on real nats-servers: three regions, each with its own, reading each other over links that
- * break. One world for the whole file: every fault must leave the books as the next one expects them.
+ * break. One world for the whole file: every fault must leave books and documents as the next one expects
+ * them.
  */
 
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
@@ -35,14 +36,19 @@ async function boot(name: string): Promise<void> {
     return [peer, createNatsLogReader({ address, region: peer, reader: name })] as const;
   });
   const writer = createNatsLogWriter({ address: servers.get(name)!.address, region: name, maxBytes: 64 * 1024 * 1024 });
-  const process = new RegionProcess(name, realRuntime, writer, new Map(readers));
+  // Short, so that the log is rid of removed documents while it is looked at.
+  const process = new RegionProcess(name, realRuntime, writer, new Map(readers), { tombstoneMs: 1000 });
   processes.set(name, process);
   await process.boot(() => realRuntime.clock.now());
 }
 
-/** Taps in every region, each on streams of its choice. */
+/** Taps in every region, each on streams of its choice, and documents that come, change and go. */
 function crowd(taps = 100): void {
+  const some = (of: number): number => Math.floor(Math.random() * of);
   for (const process of processes.values()) {
+    process.notes.write(`note.n${some(5)}`, process.name);
+    for (let page = 0; page < 5; page += 1) process.pages.put(`page.p${some(20)}`, `${Math.random()}`.repeat(50));
+    for (let page = 0; page < 3; page += 1) process.pages.drop(`page.p${some(20)}`);
     for (let tap = 0; tap < taps; tap++) {
       const stream = `s${Math.floor(Math.random() * STREAMS)}`;
       process.count(stream, 'heart', 1);
@@ -65,6 +71,9 @@ function differences(): string[] {
   for (const region of REGIONS) {
     if (new Set(ledgers.map((ledger) => ledger.regionDigest(region))).size > 1) found.push(`digests of ${region}`);
   }
+  const all = [...processes.values()];
+  if (new Set(all.map(({ notes }) => notes.toString())).size > 1) found.push('notes');
+  for (const { name } of all) if (new Set(all.map(({ pages }) => pages.of(name))).size > 1) found.push(`pages of ${name}`);
   const emoji = parseEmojiId('heart');
   for (const [name, { ledger }] of processes) {
     for (const [stream, taps] of truth) {
@@ -144,6 +153,27 @@ describe.skipIf(!natsAvailable)('replication on nats-servers', () => {
     await converge();
   });
 
+  test('[REP-18, REP-20] a document reaches all regions within two seconds, and a log is rid of removed ones', async () => {
+    const before = performance.now();
+    regionProcess('us').pages.put('page.large', 'x'.repeat(64 * 1024));
+    await expect.poll(() => REGIONS.every((name) => regionProcess(name).pages.of('us').includes('page.large')), { interval: 5 }).toBe(true);
+    expect(performance.now() - before).toBeLessThan(2000);
+    crowd();
+    regionProcess('us').pages.drop('page.large');
+    await converge();
+    const removed = async (): Promise<string[]> => {
+      const nats = await connectNats(servers.get('us')!.address, 'test');
+      const keys: string[] = [];
+      await nats.replay(logStream('us'), ({ subject, payload }) => {
+        if (subject.includes('.doc.') && payload.length === 0) keys.push(subject);
+      });
+      await nats.close();
+      return keys;
+    };
+    await expect.poll(removed, { interval: 200 }).toEqual([]);
+    await converge();
+  });
+
   test('[REP-10] a nats-server killed while taps are counted costs nothing', async () => {
     crowd();
     const server = servers.get('us')!;
@@ -157,7 +187,7 @@ describe.skipIf(!natsAvailable)('replication on nats-servers', () => {
     await converge();
   });
 
-  test('[REP-10] a rolled-back folder is given again what it lost, by the process that lives', async () => {
+  test('[REP-10, REP-22] a rolled-back folder is given again what it lost, by the process that lives', async () => {
     const server = servers.get('us')!;
     const store = path.join(server.storeDir, 'jetstream');
     await server.kill();
@@ -174,7 +204,7 @@ describe.skipIf(!natsAvailable)('replication on nats-servers', () => {
     expect(regionProcess('us').replicator.stats.losses).toBe(1);
   });
 
-  test('[REP-10] a deleted stream is given everything again', async () => {
+  test('[REP-10, REP-22] a deleted stream is given everything again', async () => {
     await published('eu');
     const nats = await connectNats(servers.get('eu')!.address, 'vandal');
     await nats.deleteStream(logStream('eu'));
@@ -185,7 +215,7 @@ describe.skipIf(!natsAvailable)('replication on nats-servers', () => {
     expect(regionProcess('eu').replicator.stats.losses).toBe(1);
   });
 
-  test('[REP-10, REP-11] a rolled-back folder under a process that has lost its ledger too', async () => {
+  test('[REP-10, REP-11, REP-22] a rolled-back folder under a process that has lost its ledger too', async () => {
     crowd();
     await converge(20_000);
     await regionProcess('us').kill();

@@ -181,6 +181,24 @@ describe('own and peer side', () => {
     expect([peer.size, refused]).toEqual([DOCUMENTS_MAX, 11]);
   });
 
+  test('[REP-18] an owner is given bytes of its own: those of the log are lent', () => {
+    const [told, own]: [string, Uint8Array | null][][] = [[], []];
+    const peer = new PeerDocuments({ peer: 'eu', kinds: documentKinds([owner(new Map(), told)]), refuse: never });
+    const restored = new OwnDocuments({
+      region: 'us',
+      kinds: documentKinds([owner(new Map(), own)]),
+      bytesPerTurnMax: 1,
+      tombstoneMs: 1,
+      refuse: never,
+    });
+    const lent = Uint8Array.of(1, 2, 3);
+    peer.merge('page.a', lent);
+    restored.opening();
+    restored.visit('page.a', lent, 0);
+    lent.fill(0);
+    expect([told, own]).toEqual([[['page.a', Uint8Array.of(1, 2, 3)]], [['page.a', Uint8Array.of(1, 2, 3)]]]);
+  });
+
   test('[REP-20] of very many removed documents the log forgets the oldest early', () => {
     const documents = new Map<string, Uint8Array>();
     const own = ownDocuments(documents);
