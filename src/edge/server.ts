@@ -14,6 +14,12 @@ import type { PostStats } from './reactions-route.ts';
 import type { SocketStats } from './socket-context.ts';
 import { createSocketServer } from './socket-server.ts';
 
+/**
+ * Connections that the kernel keeps until they are accepted. Those beyond are tried again by the kernel of the
+ * viewer after 1, 3 and 7 s: a crowd that returns to a busy edge would come in step again.
+ */
+const BACKLOG = 4_096;
+
 export interface Edge {
   /** Rejects when the port is taken. */
   listen(): Promise<{ readonly port: number }>;
@@ -32,7 +38,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   sockets.attach(app.server);
   return {
     async listen() {
-      await app.listen({ host: config.host, port: config.port });
+      await app.listen({ host: config.host, port: config.port, backlog: BACKLOG });
       return { port: (app.server.address() as AddressInfo).port };
     },
     async stop({ graceMs }) {

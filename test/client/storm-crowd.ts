@@ -61,6 +61,12 @@ export class KillableRegion {
     this.#edge = null;
   }
 
+  /** The edge does nothing, until it is told to go on. */
+  stopFor<Value>(meanwhile: () => Promise<Value>): Promise<Value> {
+    this.#edge!.kill('SIGSTOP');
+    return meanwhile().finally(() => this.#edge!.kill('SIGCONT'));
+  }
+
   close(): void {
     clearInterval(this.#ticking);
     for (const child of [this.#edge, ...this.#spares]) child?.kill('SIGKILL');

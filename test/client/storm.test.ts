@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Crowd, KillableRegion } from './storm-crowd.ts';
 
@@ -79,4 +81,14 @@ test('[SDK-16] an edge drains: its crowd returns over the five seconds that it a
   expect(Math.max(...histogram(times, since, 100))).toBeLessThan(VIEWERS / 10);
   for (const second of histogram(times, since, 1_000).slice(0, 4)) expect(second).toBeGreaterThan(VIEWERS / 10);
   expect(Math.max(...histogram(region.accepted, askedAt, 100))).toBeLessThan(VIEWERS / 2);
+});
+
+test('[EDGE-73] an edge that is busy for a while keeps a crowd that connects waiting, and turns nobody away', { timeout: 60_000 }, async () => {
+  const { port } = new URL(region.url);
+  await region.stopFor(async () => {
+    const sockets = Array.from({ length: 1_000 }, () => connect(Number(port), '127.0.0.1'));
+    // Without a place to wait they would be connected once the edge goes on, and not before.
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    for (const socket of sockets) socket.destroy();
+  });
 });
