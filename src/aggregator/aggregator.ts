@@ -3,8 +3,9 @@
  *
  * Promises: nothing is acknowledged, shown or handed on before its commit is durable [AGG-1]; a duplicate
  * of a batch whose commit is in flight is answered after that commit [AGG-2]; what waits is bounded
- * [AGG-9]; when another process has become the writer, nothing more is acknowledged [AGG-7]. How a commit
- * becomes durable is `shard-writer.ts`, what a batch does to the counts is `step.ts`.
+ * [AGG-9]; when another process has become the writer, nothing more is acknowledged [AGG-7]; what a policy takes
+ * back is taken back soon after it changed, also after a crash [AGG-33]. How a commit becomes durable is
+ * `shard-writer.ts`, what a batch does to the counts is `step.ts`, what a mute does to them `retraction.ts`.
  */
 
 import type { ActorId } from '../../crdt/actor.ts';
@@ -12,12 +13,15 @@ import type { StreamId } from '../../crdt/ids.ts';
 import type { Cancel } from '../../regions/runtime.ts';
 import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreUnavailable, type Commit } from '../hot-store/hot-store.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
+import { CONTRIBUTION_DEFAULTS, type ContributionLimits } from './contributions.ts';
 import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
+import { retract } from './retraction.ts';
 import { ShardWriter, type WriterParts } from './shard-writer.ts';
-import { changedBytes, emptyState, step, takeChanges, type ShardState } from './step.ts';
+import { changedBytes, checkPolicies, emptyState, takeChanges, type ShardState } from './shard-state.ts';
+import { step } from './step.ts';
 
-export interface AggregatorOptions {
+export interface AggregatorOptions extends ContributionLimits {
   /** How long the first batch of a commit waits for company. */
   readonly tickMs: number;
   /** Batches that may wait. */
@@ -40,11 +44,14 @@ const DEFAULTS: AggregatorOptions = {
   sessionsMax: 2_000_000,
   bucketsMax: 1_000_000,
   streamsMax: 100_000,
+  ...CONTRIBUTION_DEFAULTS,
   stopMsMax: 5_000,
 };
 
 const RETRY_AFTER_MS = 500;
 const FORGET_INTERVAL_MS = 10_000;
+/** Of a commit; the rest is left to those who tap meanwhile. */
+const RETRACTION_SHARE = 0.5;
 
 export interface AggregatorParts extends WriterParts {
   readonly policyOf: PolicyOf;
@@ -88,6 +95,7 @@ class Aggregator implements Ingest {
     duplicates: 0,
     refused: 0,
     overloaded: 0,
+    tapsTakenBack: 0,
   };
   readonly #writer: ShardWriter;
   #phase: Phase = 'new';
@@ -128,8 +136,12 @@ class Aggregator implements Ingest {
     return this.#acknowledged.get(stream) ?? 0;
   }
 
-  /** Numbers for observability: counters, but for `inbox`, `sessions`, `buckets`, `streams`, `sequence` and `recoveredCommits`. */
+  /**
+   * Numbers for observability: counters, but for `inbox`, `sessions`, `buckets`, `streams`, `contributions`,
+   * `contributors`, `retractableSeconds`, `sequence` and `recoveredCommits`.
+   */
   get stats(): AggregatorStats {
+    const { contributions } = this.#state;
     return {
       ...this.#count,
       ...this.#writer.stats,
@@ -137,6 +149,11 @@ class Aggregator implements Ingest {
       sessions: this.#state.sessions.size,
       buckets: this.#state.buckets.size,
       streams: this.#state.counts.streamCount,
+      contributions: contributions.size,
+      contributors: contributions.contributorCount,
+      tapsUnattributed: contributions.unattributed,
+      // How far back taps can be taken back.
+      retractableSeconds: Math.max(0, Math.floor((this.#parts.runtime.clock.now() - contributions.forgottenUntilMs) / 1000)),
     };
   }
 
@@ -150,7 +167,18 @@ class Aggregator implements Ingest {
     await this.#writer.begin();
     if (this.#giveUp.signal.aborted) throw new HotStoreUnavailable('stopped while starting');
     this.#phase = 'running';
-    this.#cancelForget = this.#parts.runtime.timers.every(FORGET_INTERVAL_MS, () => void this.#forget());
+    this.#cancelForget = this.#parts.runtime.timers.every(FORGET_INTERVAL_MS, () => {
+      this.policyChanged();
+      void this.#forget();
+    });
+    this.policyChanged();
+  }
+
+  /** A stream's policy may have changed, or any; what it takes back is looked for in the next commits. */
+  policyChanged(stream: StreamId | null = null): void {
+    if (this.#phase !== 'running') return;
+    checkPolicies(this.#state, this.#parts.policyOf, stream);
+    this.#schedule();
   }
 
   submit(batch: Batch, done: (reply: IngestReply) => void): void {
@@ -181,6 +209,7 @@ class Aggregator implements Ingest {
 
   #schedule(): void {
     if (this.#cancelTick !== null || this.#flushing !== null || this.#phase !== 'running') return;
+    if (this.#inbox.size === 0 && this.#state.checks.size === 0) return;
     this.#cancelTick = this.#parts.runtime.timers.after(this.#options.tickMs, () => {
       this.#cancelTick = null;
       void this.#flush();
@@ -191,7 +220,7 @@ class Aggregator implements Ingest {
   #flush(): Promise<void> {
     this.#flushing ??= this.#commitWaiting().finally(() => {
       this.#flushing = null;
-      if (this.#inbox.size > 0) this.#schedule();
+      this.#schedule();
     });
     return this.#flushing;
   }
@@ -217,6 +246,7 @@ class Aggregator implements Ingest {
     this.#lastAt = at;
     const { policyOf } = this.#parts;
     const replies: IngestReply[] = [];
+    const takenBack = retract(this.#state, policyOf, at, this.#options.commitBytesMax * RETRACTION_SHARE);
     while (waiting.length < this.#options.batchesPerCommitMax && changedBytes(this.#state) < this.#options.commitBytesMax) {
       const next = this.#inbox.take();
       if (next === undefined) break;
@@ -229,6 +259,7 @@ class Aggregator implements Ingest {
       for (const commit of await this.#writer.makeDurable(changes, at)) this.#parts.onCommit(commit);
       this.#longestFlightMs = Math.max(this.#longestFlightMs, this.#parts.runtime.clock.now() - at);
       this.#inFlightSince = null;
+      this.#count.tapsTakenBack += takenBack;
       this.#parts.observeCommitMs?.(this.#parts.runtime.clock.now() - startedAt);
     }
     for (const [index, one] of waiting.entries()) this.#reply(one, replies[index]!);
@@ -237,6 +268,9 @@ class Aggregator implements Ingest {
   /** A commit is kept as long as resends may need it, and until all that derives from it is safe [AGG-14]. */
   async #forget(): Promise<void> {
     const { clock } = this.#parts.runtime;
+    const { contributions, corrections } = this.#state;
+    contributions.forget(clock.now());
+    corrections.forgetBefore(contributions.forgottenUntilMs);
     const answersResendsFrom = clock.now() - COMMIT_RETENTION_MS;
     try {
       await this.#parts.hotStore.forget(Math.min(answersResendsFrom, this.#parts.derivedBefore() - this.#longestFlightMs));

@@ -1,7 +1,7 @@
 /**
  * The sequence windows of all sessions of a shard: which batches were counted, and how much of them.
  *
- * A session is a row of six integers in one typed array, so that a million of them cost no garbage
+ * A session is a row of eight integers in one typed array, so that a million of them cost no garbage
  * collection. Promises: a resend within 10 minutes of the session's last batch is recognised and gets
  * the first answer again [AGG-3]; memory is bounded by a cap, beyond which nothing is admitted [AGG-9].
  */
@@ -13,13 +13,15 @@ import { COMMIT_RETENTION_MS, type SessionRecord } from '../hot-store/hot-store.
 /** `[sequence, clamped taps]` of one batch that was not counted whole. */
 type Clamped = readonly [sequence: number, taps: number];
 
-const COLUMNS = 6;
+const COLUMNS = 8;
 const HIGHEST_LOW = FIRST_COLUMN;
 const HIGHEST_HIGH = FIRST_COLUMN + 1;
 const LOW = FIRST_COLUMN + 2;
 const HIGH = FIRST_COLUMN + 3;
 const USED_SECONDS = FIRST_COLUMN + 4;
 const BUCKET = FIRST_COLUMN + 5;
+const VIEWER = FIRST_COLUMN + 6;
+const DEVICE = FIRST_COLUMN + 7;
 /** Beside the 21 high bits of the highest sequence: the record is still to be taken. */
 const CHANGED = 1 << 30;
 const HIGH_BITS = (1 << 21) - 1;
@@ -80,6 +82,22 @@ export class Sessions {
   /** The viewer's bucket when the last batch was admitted: a guess. */
   bucketOf(slot: number): number {
     return this.#table.integers[slot * this.#table.stride + BUCKET]!;
+  }
+
+  /** The viewer's slot among the contributors when the last batch was counted: a guess. */
+  viewerOf(slot: number): number {
+    return this.#table.integers[slot * this.#table.stride + VIEWER]!;
+  }
+
+  deviceOf(slot: number): number {
+    return this.#table.integers[slot * this.#table.stride + DEVICE]!;
+  }
+
+  /** Notes for the next batch where its viewer and device are, −1 for none. */
+  remember(slot: number, viewer: number, device: number): void {
+    const row = slot * this.#table.stride;
+    this.#table.integers[row + VIEWER] = viewer;
+    this.#table.integers[row + DEVICE] = Math.max(0, device);
   }
 
   /** Whether one more session can be opened, after dropping some that expired. */

@@ -4,7 +4,8 @@
  * Promises: each life writes as a fresh actor, never one that a life before used [AGG-5]; a commit whose
  * fate is unknown is tried again, the very same, until it is durable [AGG-6]; when the store has lost
  * commits that were durable, the whole state is committed anew before the next one counts as durable
- * [AGG-8]. Durable commits are joined into the ledger here, and nowhere else.
+ * [AGG-8]; what a journal says that has lost commits is not believed to be still there to be taken back
+ * [AGG-36]. Durable commits are joined into the ledger here, and nowhere else.
  */
 
 import { actorId, mintEpoch, parseActorId, type ActorId } from '../../crdt/actor.ts';
@@ -12,8 +13,8 @@ import type { StreamId } from '../../crdt/ids.ts';
 import type { Ledger } from '../../crdt/ledger.ts';
 import { backoffMs } from '../../regions/backoff.ts';
 import { sleep, type Log, type Runtime } from '../../regions/runtime.ts';
-import { HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from '../hot-store/hot-store.ts';
-import { restore, wholeState, type Changes, type ShardState } from './step.ts';
+import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from '../hot-store/hot-store.ts';
+import { restore, wholeState, type Changes, type ShardState } from './shard-state.ts';
 
 export interface WriterParts {
   readonly region: string;
@@ -70,7 +71,12 @@ export class ShardWriter {
     const epochs = new Set<number>();
     for (let failures = 0; !this.#giveUp.aborted; failures++) {
       try {
-        await this.#recover(epochs);
+        this.#state.contributions.forgetUntil(runtime.clock.now() - COMMIT_RETENTION_MS);
+        const sequences = await this.#recover(epochs);
+        if (this.#hasLostCommits(sequences)) {
+          log.error({ region, shard }, 'The journal has lost commits: what was counted so far cannot be taken back any more.');
+          this.#state.contributions.forgetUntil(runtime.clock.now());
+        }
         for (const actor of ledger.actors()) this.#noteEpoch(actor, epochs);
         const epoch = mintEpoch(runtime.clock.now(), epochs);
         // An attempt that failed may have been recorded all the same.
@@ -99,7 +105,7 @@ export class ShardWriter {
       commits = [await this.#commit(changes, at)];
     } catch (error) {
       if (!(error instanceof HotStoreLost)) throw error;
-      commits = await this.#commitWholeState(at);
+      commits = await this.#commitWholeState(changes, at);
     }
     for (const commit of commits) this.#join(commit);
     this.#sequence = this.#triedSequence;
@@ -107,15 +113,15 @@ export class ShardWriter {
     return commits;
   }
 
-  /** The changes that could not be committed are part of the state, so they come with it. */
-  async #commitWholeState(at: number): Promise<readonly Commit[]> {
+  /** The changes that could not be committed are part of the state; they come first, because they must not come apart. */
+  async #commitWholeState(changes: Changes, at: number): Promise<readonly Commit[]> {
     for (let failures = 0; ; failures++) {
       this.#count.journalsLost += 1;
       const sessions = this.#state.sessions.size;
       this.#parts.log.error({ actor: this.#actor, sessions }, 'The hot store has lost its journal; committing the whole state anew.');
       try {
         await this.#persist(() => this.#beginAgain());
-        const commits: Commit[] = [];
+        const commits = [await this.#commit(changes, at)];
         for (const piece of wholeState(this.#state, at, this.#commitBytesMax)) commits.push(await this.#commit(piece, at));
         return commits;
       } catch (error) {
@@ -158,22 +164,43 @@ export class ShardWriter {
     }
   }
 
-  async #recover(epochs: Set<number>): Promise<void> {
+  /** Answers the highest sequence found of each actor. */
+  async #recover(epochs: Set<number>): Promise<ReadonlyMap<ActorId, number>> {
+    const sequences = new Map<ActorId, number>();
     let complete = true;
     this.#count.recoveredCommits = 0;
     await this.#parts.hotStore.recover((commit) => {
       this.#count.recoveredCommits += 1;
       if (!restore(this.#state, commit, this.#parts.owns)) complete = false;
+      sequences.set(commit.actor, Math.max(commit.sequence, sequences.get(commit.actor) ?? 0));
       this.#noteEpoch(commit.actor, epochs);
       this.#join(commit);
       this.#parts.onRecovered?.(commit);
     });
     if (!complete) this.#parts.log.error({}, 'Not all sessions found room, so resends of the others may count twice: raise sessionsMax.');
+    return sequences;
+  }
+
+  /**
+   * Whether the own log knows a later commit of this shard than the journal. Commits are forgotten from the oldest
+   * on, so then the newest were lost, and among them may be those that took something back.
+   */
+  #hasLostCommits(sequences: ReadonlyMap<ActorId, number>): boolean {
+    const { ledger } = this.#parts;
+    const oldest = Math.min(...[...sequences.keys()].filter((actor) => this.#isOwn(actor)).map((actor) => parseActorId(actor).epoch));
+    for (const actor of ledger.actors()) {
+      if (this.#isOwn(actor) && parseActorId(actor).epoch >= oldest && ledger.sequence(actor) > (sequences.get(actor) ?? 0)) return true;
+    }
+    return false;
+  }
+
+  #isOwn(actor: ActorId): boolean {
+    const { region, shard } = parseActorId(actor);
+    return region === this.#parts.region && shard === this.#parts.shard;
   }
 
   #noteEpoch(actor: ActorId, epochs: Set<number>): void {
-    const { region, shard, epoch } = parseActorId(actor);
-    if (region === this.#parts.region && shard === this.#parts.shard) epochs.add(epoch);
+    if (this.#isOwn(actor)) epochs.add(parseActorId(actor).epoch);
   }
 
   #join({ actor, sequence, rows }: Commit): void {

@@ -13,8 +13,8 @@ import { backoffMs } from '../../regions/backoff.ts';
 import { sleep, type Log, type Runtime } from '../../regions/runtime.ts';
 import { COMMIT_RETENTION_MS, type Commit } from '../hot-store/hot-store.ts';
 import type { WindowQueue } from './window-queue.ts';
-import { windowStartOf, type WindowRecord } from './window-record.ts';
-import { Windows } from './windows.ts';
+import { windowStartOf } from './window-record.ts';
+import { Windows, type ClosedWindow } from './windows.ts';
 
 const TICK_MS = 250;
 const RECORDS_PER_PUBLISH_MAX = 5000;
@@ -53,10 +53,10 @@ export class WindowPublisher {
   readonly #options: WindowPublisherOptions;
   readonly #windows = new Windows();
   readonly #stopping = new AbortController();
-  /** Closed before, by actor: windows that start earlier are pending, published, or never were. */
+  /** Closed before, by actor: what was committed in earlier windows is pending, published, or never was. */
   readonly #closedBefore = new Map<ActorId, number>();
   readonly #oldestPending = new Map<ActorId, number>();
-  #pending: WindowRecord[] = [];
+  #pending: ClosedWindow[] = [];
   /** Publishes that failed in a row. */
   #failures = 0;
   #opened = false;
@@ -86,7 +86,7 @@ export class WindowPublisher {
     return full;
   }
 
-  /** The mark for the actor's next commit: windows that start before it are safely in the queue. */
+  /** The mark for the actor's next commit: what was committed in windows that start before it is safely in the queue. */
   storedBefore(actor: ActorId): number {
     return Math.min(
       this.#closedBefore.get(actor) ?? 0,
@@ -95,7 +95,7 @@ export class WindowPublisher {
     );
   }
 
-  /** Every window, of whatever actor, that starts before this time is in the queue. */
+  /** What was committed, by whatever actor, in windows that start before this time is in the queue. */
   queuedBefore(): number {
     let before = this.#options.runtime.clock.now();
     for (const oldest of this.#oldestPending.values()) before = Math.min(before, oldest);
@@ -135,10 +135,10 @@ export class WindowPublisher {
     for (const [actor, timeMs] of reached) this.#closedBefore.set(actor, windowStartOf(timeMs));
   }
 
-  #enqueue(records: readonly WindowRecord[]): void {
-    for (const record of records) {
-      this.#pending.push(record);
-      this.#noteOldest(record);
+  #enqueue(windows: readonly ClosedWindow[]): void {
+    for (const window of windows) {
+      this.#pending.push(window);
+      this.#noteOldest(window);
     }
     this.#measure();
   }
@@ -158,7 +158,7 @@ export class WindowPublisher {
       this.#opened = true;
       while (this.#pending.length > 0) {
         const batch = this.#pending.slice(0, RECORDS_PER_PUBLISH_MAX);
-        await queue.publish(batch);
+        await queue.publish(batch.map(({ record }) => record));
         this.#pending = this.#pending.slice(batch.length);
         this.stats.publishedRecords += batch.length;
         this.#forgetPublished();
@@ -183,12 +183,13 @@ export class WindowPublisher {
 
   #forgetPublished(): void {
     this.#oldestPending.clear();
-    for (const record of this.#pending) this.#noteOldest(record);
+    for (const window of this.#pending) this.#noteOldest(window);
   }
 
-  #noteOldest({ actor, windowStart }: WindowRecord): void {
+  /** By when it was committed: the correction of an old window is not late. */
+  #noteOldest({ record: { actor }, committedIn }: ClosedWindow): void {
     const oldest = this.#oldestPending.get(actor) ?? Infinity;
-    if (windowStart < oldest) this.#oldestPending.set(actor, windowStart);
+    if (committedIn < oldest) this.#oldestPending.set(actor, committedIn);
   }
 
   #measure(): void {

@@ -2,16 +2,20 @@
  * Journal records ⇄ bytes: a commit, or the opening that a writer fences its predecessors with.
  *
  * One version byte, then a msgpack array: `[0, actor]` for an opening, and for a commit
- * `[1, actor, sequence, at, windowsStoredBefore, rows, sessions]`. Rows and sessions are flat and grouped
- * by stream, because a commit of a busy tick holds thousands:
- * rows `[stream, [emoji, increments, decrements, windowIncrements, windowDecrements, …], …]`,
- * sessions `[stream, [session, highest, low, high, [sequence, clamped, …], …], …]`.
+ * `[1, actor, sequence, at, windowsStoredBefore, rows, sessions, contributions, corrections]`. All four are
+ * flat and grouped by stream, because a commit of a busy tick holds thousands:
+ * rows `[stream, [emoji, increments, decrements, windowIncrements, …], …]`,
+ * sessions `[stream, [session, highest, low, high, [sequence, clamped, …], …], …]`,
+ * contributions `[stream, [emoji, …], [viewer, device or nil, at − its at, number of its emoji, counted, retracted, …], …]`,
+ * corrections `[stream, [emoji, windowStart, decrements, …], …]`.
+ *
+ * Version 1 is still read: it had a fifth field to an entry, always 0, and neither contributions nor corrections.
  */
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { parseActorId, type ActorId } from '../../crdt/actor.ts';
 import { isId, type EmojiId, type StreamId } from '../../crdt/ids.ts';
-import type { Commit, CommitEntry, CommitRow, SessionRecord } from './hot-store.ts';
+import type { Commit, CommitEntry, CommitRow, Contribution, Correction, SessionRecord } from './hot-store.ts';
 
 export type JournalRecord =
   | { readonly kind: 'opening'; readonly actor: ActorId }
@@ -22,12 +26,18 @@ export class MalformedCommit extends Error {
   override readonly name = 'MalformedCommit';
 }
 
-export const COMMIT_VERSION = 1;
+export const COMMIT_VERSION = 2;
+const FIRST_VERSION = 1;
 
 const OPENING = 0;
 const COMMIT = 1;
-const ENTRY_FIELDS = 5;
+const COMMIT_FIELDS = 9;
+const COMMIT_FIELDS_FIRST = 7;
+const ENTRY_FIELDS = 4;
+const ENTRY_FIELDS_FIRST = 5;
 const SESSION_FIELDS = 5;
+const CONTRIBUTION_FIELDS = 6;
+const CORRECTION_FIELDS = 3;
 const encoder = new Encoder({ initialBufferSize: 64 * 1024 });
 const decoder = new Decoder({ maxStrLength: 256, maxBinLength: 0, maxMapLength: 0, maxExtLength: 0 });
 
@@ -41,29 +51,41 @@ export function encodeCommit(commit: Commit): Uint8Array {
   for (const { stream, entries } of commit.rows) {
     const fields: unknown[] = [];
     for (const entry of entries) {
-      fields.push(entry.emoji, entry.increments, entry.decrements, entry.windowIncrements, entry.windowDecrements);
+      fields.push(entry.emoji, entry.increments, entry.decrements, entry.windowIncrements);
     }
     rows.push(stream, fields);
   }
-  return encode([COMMIT, actor, sequence, at, windowsStoredBefore, rows, groupSessions(commit.sessions)]);
+  const sessions = groupSessions(commit.sessions);
+  const contributions = groupContributions(commit.contributions, at);
+  const corrections = groupCorrections(commit.corrections);
+  return encode([COMMIT, actor, sequence, at, windowsStoredBefore, rows, sessions, contributions, corrections]);
 }
 
 /** @throws MalformedCommit */
 export function decodeRecord(bytes: Uint8Array): JournalRecord {
-  if (bytes[0] !== COMMIT_VERSION) throw new MalformedCommit(`version ${bytes[0]}; this build reads ${COMMIT_VERSION}`);
+  const version = bytes[0];
+  if (version !== COMMIT_VERSION && version !== FIRST_VERSION) {
+    throw new MalformedCommit(`version ${version}; this build reads ${FIRST_VERSION} and ${COMMIT_VERSION}`);
+  }
+  const isFirst = version === FIRST_VERSION;
   const fields = list(decode(bytes));
   const actor = parseActor(fields[1]);
   if (fields[0] === OPENING && fields.length === 2) return { kind: 'opening', actor };
-  if (fields[0] !== COMMIT || fields.length !== 7) throw new MalformedCommit('neither an opening nor a commit');
+  if (fields[0] !== COMMIT || fields.length !== (isFirst ? COMMIT_FIELDS_FIRST : COMMIT_FIELDS)) {
+    throw new MalformedCommit('neither an opening nor a commit');
+  }
+  const at = count(fields[3]);
   return {
     kind: 'commit',
     commit: {
       actor,
       sequence: count(fields[2]),
-      at: count(fields[3]),
+      at,
       windowsStoredBefore: count(fields[4]),
-      rows: groups(fields[5]).map(([stream, values]) => parseRow(stream, values)),
+      rows: groups(fields[5]).map(([stream, values]) => parseRow(stream, values, isFirst ? ENTRY_FIELDS_FIRST : ENTRY_FIELDS)),
       sessions: groups(fields[6]).flatMap(([stream, values]) => parseSessions(stream, values)),
+      contributions: isFirst ? [] : parseContributions(list(fields[7]), at),
+      corrections: isFirst ? [] : groups(fields[8]).flatMap(([stream, values]) => parseCorrections(stream, values)),
     },
   };
 }
@@ -78,16 +100,36 @@ function groupSessions(sessions: readonly SessionRecord[]): unknown[] {
   return [...groups].flat();
 }
 
-function parseRow(stream: StreamId, values: readonly unknown[]): CommitRow {
+function groupContributions(contributions: readonly Contribution[], at: number): unknown[] {
+  const groups = new Map<StreamId, { readonly emojis: Map<EmojiId, number>; readonly values: unknown[] }>();
+  for (const one of contributions) {
+    let group = groups.get(one.stream);
+    if (group === undefined) groups.set(one.stream, (group = { emojis: new Map(), values: [] }));
+    let emoji = group.emojis.get(one.emoji);
+    if (emoji === undefined) group.emojis.set(one.emoji, (emoji = group.emojis.size));
+    group.values.push(one.viewer, one.device, at - one.at, emoji, one.counted, one.retracted);
+  }
+  return [...groups].flatMap(([stream, { emojis, values }]) => [stream, [...emojis.keys()], values]);
+}
+
+function groupCorrections(corrections: readonly Correction[]): unknown[] {
+  const groups = new Map<StreamId, unknown[]>();
+  for (const { stream, emoji, windowStart, decrements } of corrections) {
+    let group = groups.get(stream);
+    if (group === undefined) groups.set(stream, (group = []));
+    group.push(emoji, windowStart, decrements);
+  }
+  return [...groups].flat();
+}
+
+function parseRow(stream: StreamId, values: readonly unknown[], entryFields: number): CommitRow {
   const entries: CommitEntry[] = [];
-  for (const [emoji, increments, decrements, windowIncrements, windowDecrements] of tuples(values, ENTRY_FIELDS)) {
-    if (!isId(emoji)) throw new MalformedCommit('no emoji id');
+  for (const [emoji, increments, decrements, windowIncrements] of tuples(values, entryFields)) {
     entries.push({
-      emoji: emoji as EmojiId,
+      emoji: emojiId(emoji),
       increments: count(increments),
       decrements: count(decrements),
       windowIncrements: count(windowIncrements),
-      windowDecrements: count(windowDecrements),
     });
   }
   return { stream, entries };
@@ -102,6 +144,32 @@ function parseSessions(stream: StreamId, values: readonly unknown[]): SessionRec
     records.push({ stream, session, highest: count(highest), low: bits(low), high: bits(high), clamped: pairs });
   }
   return records;
+}
+
+function parseContributions(values: readonly unknown[], commitAt: number): Contribution[] {
+  const contributions: Contribution[] = [];
+  for (const [stream, emojis, cells] of tuples(values, 3)) {
+    if (!isId(stream)) throw new MalformedCommit('no stream id');
+    const ids = list(emojis).map(emojiId);
+    for (const [viewer, device, age, number, counted, retracted] of tuples(list(cells), CONTRIBUTION_FIELDS)) {
+      const emoji = ids[count(number)];
+      if (typeof viewer !== 'string' || (device !== null && typeof device !== 'string') || emoji === undefined) {
+        throw new MalformedCommit('no contribution');
+      }
+      if (!Number.isSafeInteger(age)) throw new MalformedCommit('no age');
+      const at = count(commitAt - (age as number));
+      contributions.push({ stream: stream as StreamId, viewer, device, emoji, at, counted: count(counted), retracted: count(retracted) });
+    }
+  }
+  return contributions;
+}
+
+function parseCorrections(stream: StreamId, values: readonly unknown[]): Correction[] {
+  const corrections: Correction[] = [];
+  for (const [emoji, windowStart, decrements] of tuples(values, CORRECTION_FIELDS)) {
+    corrections.push({ stream, emoji: emojiId(emoji), windowStart: count(windowStart), decrements: count(decrements) });
+  }
+  return corrections;
 }
 
 function encode(fields: readonly unknown[]): Uint8Array {
@@ -146,6 +214,11 @@ function parseActor(value: unknown): ActorId {
 function list(value: unknown): readonly unknown[] {
   if (!Array.isArray(value)) throw new MalformedCommit('no list');
   return value;
+}
+
+function emojiId(value: unknown): EmojiId {
+  if (!isId(value)) throw new MalformedCommit('no emoji id');
+  return value as EmojiId;
 }
 
 function count(value: unknown): number {

@@ -19,9 +19,8 @@ export interface CommitEntry {
   /** The actor's absolute counts for the stream and emoji. */
   readonly increments: number;
   readonly decrements: number;
-  /** The part of them that belongs to the window of the commit's time. */
+  /** The increments that belong to the window of the commit's time. */
   readonly windowIncrements: number;
-  readonly windowDecrements: number;
 }
 
 export interface CommitRow {
@@ -41,6 +40,27 @@ export interface SessionRecord {
   readonly clamped: readonly (readonly [sequence: number, taps: number])[];
 }
 
+/** What was counted of one viewer, device and emoji in one second, by whichever actor. Both numbers only grow. */
+export interface Contribution {
+  readonly stream: StreamId;
+  readonly viewer: string;
+  readonly device: string | null;
+  readonly emoji: EmojiId;
+  /** When the last of it was counted: it stands for the second in which that lies. */
+  readonly at: number;
+  readonly counted: number;
+  /** The part of it that was taken back. */
+  readonly retracted: number;
+}
+
+/** What the actor has taken back, all in all, of what was counted in a window, by whichever actor. */
+export interface Correction {
+  readonly stream: StreamId;
+  readonly emoji: EmojiId;
+  readonly windowStart: number;
+  readonly decrements: number;
+}
+
 export interface Commit {
   readonly actor: ActorId;
   /** The actor's sequence: 1 for its first commit, then one more each. */
@@ -49,7 +69,11 @@ export interface Commit {
   readonly at: number;
   readonly rows: readonly CommitRow[];
   readonly sessions: readonly SessionRecord[];
-  /** Windows of this actor that start before this time are safely in the window queue. */
+  /** Those that changed in this commit, absolute. */
+  readonly contributions: readonly Contribution[];
+  /** Those that changed in this commit, absolute: the decrements of its rows, by the windows that they belong to. */
+  readonly corrections: readonly Correction[];
+  /** What this actor committed in windows that start before this time is safely in the window queue. */
   readonly windowsStoredBefore: number;
 }
 

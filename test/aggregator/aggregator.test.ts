@@ -1,76 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parseActorId } from '../../crdt/actor.ts';
-import type { EmojiId, StreamId } from '../../crdt/ids.ts';
-import { Ledger } from '../../crdt/ledger.ts';
-import type { Log } from '../../regions/runtime.ts';
-import { createAggregator, type Aggregator, type AggregatorOptions } from '../../src/aggregator/aggregator.ts';
-import type { Batch, IngestReply } from '../../src/aggregator/ingest.ts';
+import type { AggregatorOptions } from '../../src/aggregator/aggregator.ts';
 import { COMMIT_RETENTION_MS, type Commit } from '../../src/hot-store/hot-store.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
 import { MemoryJournal, createMemoryStore } from '../../src/hot-store/memory-store.ts';
-import { DEFAULT_POLICY } from '../../src/moderation/policy.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
-import { FaultyStore } from './faulty-store.ts';
-
-const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
-const DERBY = 'derby' as StreamId;
-const HEART = 'heart' as EmojiId;
-
-/** One life of a shard, and what it told others, in order. */
-class Life {
-  readonly ledger = new Ledger();
-  readonly store: FaultyStore;
-  readonly aggregator: Aggregator;
-  readonly replies: IngestReply[] = [];
-  readonly events: string[] = [];
-  readonly commits: Commit[] = [];
-  readonly recovered: Commit[] = [];
-  fenced = 0;
-  overloaded = false;
-  /** What the rows and windows derived from commits have safely reached. */
-  derivedBefore = Infinity;
-
-  constructor(runtime: SimulatedRuntime, journal: MemoryJournal, options: Partial<AggregatorOptions> = {}) {
-    this.store = new FaultyStore(createMemoryStore(journal));
-    this.aggregator = createAggregator({
-      region: 'us',
-      shard: 0,
-      owns: (stream) => stream === DERBY,
-      hotStore: this.store,
-      ledger: this.ledger,
-      policyOf: () => DEFAULT_POLICY,
-      runtime,
-      log: quiet,
-      admission: () => (this.overloaded ? 'overloaded' : null),
-      windowsStoredBefore: () => 0,
-      derivedBefore: () => this.derivedBefore,
-      onCommit: (commit) => {
-        this.commits.push(commit);
-        this.events.push(`commit ${commit.sequence} total ${this.total()}`);
-      },
-      onRecovered: (commit) => this.recovered.push(commit),
-      onFenced: () => {
-        this.fenced += 1;
-      },
-      options,
-    });
-  }
-
-  submit(sequence: number, fields: Partial<Batch> = {}): void {
-    const batch: Batch = { stream: DERBY, viewer: 'v', device: null, address: null, session: 's', sequence, reactions: [[HEART, 2]], ...fields };
-    this.aggregator.submit(batch, (reply) => {
-      this.replies.push(reply);
-      this.events.push(`reply ${sequence}`);
-    });
-  }
-
-  total(): number {
-    return this.ledger.tally(DERBY)?.counter(HEART)?.value ?? 0;
-  }
-}
-
-const counted = (accepted: number, clamped = 0, duplicate = false) => ({ kind: 'counted', accepted, clamped, duplicate });
-const refused = (reason: string) => expect.objectContaining({ kind: 'refused', reason, retryAfterMs: expect.any(Number) });
+import { DERBY, HEART, Life, counted, refused } from './shard-life.ts';
 
 describe('aggregator', () => {
   let runtime: SimulatedRuntime;
@@ -187,7 +122,7 @@ describe('aggregator', () => {
     const epoch = runtime.clock.now() + 5000;
     await store.recover(() => {});
     await store.begin(`us/0/${epoch}` as Commit['actor']);
-    await store.commit({ actor: `us/0/${epoch}` as Commit['actor'], sequence: 1, at: 0, rows: [], sessions: [], windowsStoredBefore: 0 });
+    await store.commit({ actor: `us/0/${epoch}` as Commit['actor'], sequence: 1, at: 0, rows: [], sessions: [], contributions: [], corrections: [], windowsStoredBefore: 0 });
     expect((await begin()).aggregator.actor).toBe(`us/0/${epoch + 1}`);
   });
 

@@ -6,13 +6,24 @@
 import { WINDOW_BITS } from '../../crdt/sequence-window.ts';
 import { windowStartOf } from '../../src/base/window.ts';
 import type { Batch, IngestReply } from '../../src/aggregator/ingest.ts';
-import type { Policy } from '../../src/moderation/policy.ts';
+import type { Mute, Policy, PolicyOf } from '../../src/moderation/policy.ts';
 
 const GRAINS_PER_TOKEN = 1000;
+
+/** One counting of taps of one emoji. */
+interface Counting {
+  readonly stream: string;
+  readonly viewer: string;
+  readonly device: string | null;
+  readonly emoji: string;
+  readonly at: number;
+  left: number;
+}
 
 export interface ModelState {
   /** `stream session` → sequence → taps of the batch that did not count. */
   readonly sessions: Map<string, Map<number, number>>;
+  readonly countings: Counting[];
   /** `stream emoji` → taps. */
   readonly totals: Map<string, number>;
   /** `stream windowStart emoji` → taps. */
@@ -20,7 +31,7 @@ export interface ModelState {
 }
 
 export class ShardModel {
-  state: ModelState = { sessions: new Map(), totals: new Map(), windows: new Map() };
+  state: ModelState = { sessions: new Map(), countings: [], totals: new Map(), windows: new Map() };
   #committed: ModelState = structuredClone(this.state);
   #buckets = new Map<string, { grains: number; at: number }>();
 
@@ -52,7 +63,8 @@ export class ShardModel {
     if (policy.state === 'ended') return { kind: 'refused', reason: 'stream-ended' };
     if (reactions.some(([emoji]) => !policy.palette.has(emoji))) return { kind: 'refused', reason: 'unknown-emoji' };
     if (stale) return { kind: 'refused', reason: 'stale-sequence' };
-    const accepted = this.#take(`${stream} ${batch.viewer}`, taps, policy, now);
+    const isMuted = isInForce(policy.mutedViewers.get(batch.viewer), now) || isInForce(policy.mutedDevices.get(batch.device ?? ''), now);
+    const accepted = isMuted ? 0 : this.#take(`${stream} ${batch.viewer}`, taps, policy, now);
     if (session !== null) {
       const sequences = admitted ?? new Map<number, number>();
       this.state.sessions.set(`${stream} ${session}`, sequences.set(sequence, taps - accepted));
@@ -62,10 +74,39 @@ export class ShardModel {
       const counted = Math.min(left, count);
       left -= counted;
       if (counted === 0) continue;
-      add(this.state.totals, `${stream} ${emoji}`, counted);
-      add(this.state.windows, `${stream} ${windowStartOf(now)} ${emoji}`, counted);
+      this.state.countings.push({ stream, viewer: batch.viewer, device: batch.device, emoji, at: now, left: counted });
+      this.#add(stream, emoji, now, counted);
     }
     return { kind: 'counted', accepted, clamped: taps - accepted, duplicate: false };
+  }
+
+  /**
+   * Nothing is left of what a mute takes back. The seconds of one viewer, device and emoji are taken back whole: that in
+   * which it begins with what came before, that in which it ends only when nothing was counted after its end.
+   */
+  retract(policyOf: PolicyOf): void {
+    const { countings } = this.state;
+    for (const one of countings) {
+      const policy = policyOf(one.stream as Batch['stream']);
+      const second = windowStartOf(one.at);
+      const ofSecond = countings.filter(
+        ({ stream, viewer, device, emoji, at }) =>
+          stream === one.stream && viewer === one.viewer && device === one.device && emoji === one.emoji && windowStartOf(at) === second,
+      );
+      const lastAt = Math.max(...ofSecond.map(({ at }) => at));
+      for (const mute of [policy.mutedViewers.get(one.viewer), policy.mutedDevices.get(one.device ?? '')]) {
+        if (mute === undefined || mute.retractFrom === null || second < windowStartOf(mute.retractFrom)) continue;
+        const end = Math.min(mute.until ?? Infinity, mute.liftedAt ?? Infinity);
+        if (lastAt >= end || mute.retractFrom >= end) continue;
+        this.#add(one.stream, one.emoji, one.at, -one.left);
+        one.left = 0;
+      }
+    }
+  }
+
+  #add(stream: string, emoji: string, at: number, amount: number): void {
+    add(this.state.totals, `${stream} ${emoji}`, amount);
+    add(this.state.windows, `${stream} ${windowStartOf(at)} ${emoji}`, amount);
   }
 
   #take(key: string, taps: number, policy: Policy, now: number): number {
@@ -76,6 +117,10 @@ export class ShardModel {
     this.#buckets.set(key, { grains: held - counted * GRAINS_PER_TOKEN, at: now });
     return counted;
   }
+}
+
+function isInForce(mute: Mute | undefined, now: number): boolean {
+  return mute !== undefined && mute.liftedAt === null && (mute.until === null || now < mute.until);
 }
 
 function add(map: Map<string, number>, key: string, amount: number): void {

@@ -4,11 +4,13 @@ import { actorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { Ledger } from '../../crdt/ledger.ts';
 import type { Batch, Reaction } from '../../src/aggregator/ingest.ts';
-import { changedBytes, emptyState, restore, step, takeChanges, wholeState, type ShardState } from '../../src/aggregator/step.ts';
+import { retract } from '../../src/aggregator/retraction.ts';
+import { changedBytes, checkPolicies, emptyState, restore, takeChanges, wholeState, type ShardState } from '../../src/aggregator/shard-state.ts';
+import { step } from '../../src/aggregator/step.ts';
 import { windowStartOf } from '../../src/base/window.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
 import { COMMIT_RETENTION_MS, type Commit } from '../../src/hot-store/hot-store.ts';
-import { DEFAULT_BASE, DEFAULT_POLICY, policyOfBase, type Policy } from '../../src/moderation/policy.ts';
+import { DEFAULT_POLICY, type Mute, type Policy, type PolicyOf } from '../../src/moderation/policy.ts';
 import { ShardModel } from './shard-model.ts';
 
 const LIMITS = { streamsMax: 100, sessionsMax: 1000, bucketsMax: 1000 };
@@ -151,6 +153,7 @@ const arbitraryCommand = fc.oneof(
       kind: fc.constant('batch' as const),
       stream: fc.constantFrom(...STREAMS),
       session: fc.constantFrom('s1', 's2', 's3', null),
+      device: fc.constantFrom('d1', 'd2', null),
       // Relative to the session's highest: mostly the next few, resends, and a few below the window.
       offset: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: -31, max: 1 }), fc.constantFrom(-70, -64, -63, 40, 2 ** 33)),
       reactions: fc.uniqueArray(arbitraryReaction, { minLength: 1, maxLength: 3, selector: ([emoji]) => emoji }),
@@ -158,37 +161,69 @@ const arbitraryCommand = fc.oneof(
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('commit' as const), afterMs: fc.nat({ max: 1500 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const), order: fc.array(fc.nat(), { minLength: 1, maxLength: 20 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('mute' as const),
+      stream: fc.constantFrom(...STREAMS, null),
+      of: fc.constantFrom('viewer s1', 'viewer s2', 'viewer nobody', 'device d1', 'device d2'),
+      /** Before now; a mute that is learnt of late may be over. */
+      fromAgo: fc.option(fc.integer({ min: -2000, max: 6000 })),
+      untilIn: fc.option(fc.integer({ min: -3000, max: 3000 })),
+      liftedAgo: fc.option(fc.integer({ min: 0, max: 3000 })),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('die halfway' as const), bytes: fc.nat({ max: 2000 }), order: fc.array(fc.nat(), { minLength: 1, maxLength: 20 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const), stream: fc.constantFrom(...STREAMS) }) },
 );
 
 describe('step against the model', () => {
-  it('[AGG-10] replies, counts and windows are the model\'s through resends, reorder, clamps and restarts from any superset of commits in any order', () => {
+  it('[AGG-10] [AGG-31] [AGG-33] [AGG-34] [AGG-35] replies, counts and windows are the model\'s through resends, reorder, clamps, mutes, retractions and restarts from any superset of commits in any order', () => {
     fc.assert(
       fc.property(fc.array(arbitraryCommand, { maxLength: 120, size: 'max' }), (commands) => {
         const shard = new JournalledShard();
         const model = new ShardModel();
-        const endedStreams = new Set<string>();
-        const policyOf = policyOfBase({ ...DEFAULT_BASE, endedStreams });
+        const policies = new Map(STREAMS.map((stream) => [stream, DEFAULT_POLICY]));
+        const policyOf = (stream: StreamId): Policy => policies.get(stream)!;
+        const commit = (): void => {
+          shard.commit(policyOf);
+          model.retract(policyOf);
+          model.commit();
+        };
         for (const command of commands) {
           if (command.kind === 'batch') {
-            const { stream, session, reactions, offset } = command;
+            const { stream, session, device, reactions, offset } = command;
             const sequence = session === null ? 0 : Math.max(1, model.highest(stream, session) + offset);
-            const batch = batchOf({ stream, viewer: session ?? 'nobody', session, sequence, reactions });
+            const batch = batchOf({ stream, viewer: session ?? 'nobody', device, session, sequence, reactions });
             const policy = policyOf(stream);
             expect(step(shard.state, batch, policy, shard.now)).toEqual(model.submit(batch, policy, shard.now));
           } else if (command.kind === 'commit') {
-            shard.commit();
-            model.commit();
+            commit();
             shard.now += command.afterMs;
           } else if (command.kind === 'crash') {
             shard.crash(command.order);
             model.crash();
-          } else if (!endedStreams.delete(command.stream)) {
-            endedStreams.add(command.stream);
+          } else if (command.kind === 'die halfway') {
+            shard.commitPart(policyOf, command.bytes);
+            model.commit();
+            shard.crash(command.order);
+            model.crash();
+            commit();
+          } else if (command.kind === 'mute') {
+            const { now } = shard;
+            for (const stream of command.stream === null ? STREAMS : [command.stream]) {
+              policies.set(stream, muted(policyOf(stream), command.of, {
+                until: command.untilIn === null ? null : now + command.untilIn,
+                retractFrom: command.fromAgo === null ? null : now - command.fromAgo,
+                liftedAt: command.liftedAgo === null ? null : now - command.liftedAgo,
+              }));
+            }
+          } else {
+            const policy = policyOf(command.stream);
+            policies.set(command.stream, { ...policy, state: policy.state === 'ended' ? 'live' : 'ended' });
           }
         }
-        shard.commit();
-        model.commit();
+        commit();
         expect(shard.totals()).toEqual(sorted(model.state.totals));
         expect(shard.windows()).toEqual(sorted(model.state.windows));
       }),
@@ -205,7 +240,15 @@ class JournalledShard {
   #epoch = 1;
   #sequence = 0;
 
-  commit(): void {
+  /** Carries out all that policies take back, in as many small commits as it needs. */
+  commit(policyOf: PolicyOf): void {
+    do this.commitPart(policyOf, 500);
+    while (this.state.checks.size > 0);
+  }
+
+  commitPart(policyOf: PolicyOf, bytesMax: number): void {
+    checkPolicies(this.state, policyOf, null);
+    retract(this.state, policyOf, this.now, bytesMax);
     const changes = takeChanges(this.state);
     if (changes === null) return;
     this.#sequence += 1;
@@ -235,25 +278,33 @@ class JournalledShard {
     return sorted(totals);
   }
 
-  /** Of each actor's window the greatest value, and the sum over actors: as the database does it. */
+  /** Of each actor's window the greatest values, and the sum over actors: as the database does it. */
   windows(): [string, number][] {
-    const greatest = new Map<string, { key: string; count: number }>();
-    for (const { actor, at, rows } of this.#journal.toReversed()) {
+    const greatest = new Map<string, number>();
+    const raise = (key: string, count: number): void => void greatest.set(key, Math.max(count, greatest.get(key) ?? 0));
+    for (const { actor, at, rows, corrections } of this.#journal.toReversed()) {
       for (const { stream, entries } of rows) {
-        for (const { emoji, windowIncrements } of entries) {
-          if (windowIncrements === 0) continue;
-          const key = `${stream} ${windowStartOf(at)} ${emoji}`;
-          const count = Math.max(windowIncrements, greatest.get(`${actor} ${key}`)?.count ?? 0);
-          greatest.set(`${actor} ${key}`, { key, count });
-        }
+        for (const { emoji, windowIncrements } of entries) raise(`+ ${actor} ${stream} ${windowStartOf(at)} ${emoji}`, windowIncrements);
       }
+      for (const { stream, emoji, windowStart, decrements } of corrections) raise(`- ${actor} ${stream} ${windowStart} ${emoji}`, decrements);
     }
     const windows = new Map<string, number>();
-    for (const { key, count } of greatest.values()) windows.set(key, (windows.get(key) ?? 0) + count);
+    for (const [composed, count] of greatest) {
+      const [sign, , ...key] = composed.split(' ');
+      windows.set(key.join(' '), (windows.get(key.join(' ')) ?? 0) + (sign === '-' ? -count : count));
+    }
     return sorted(windows);
   }
 }
 
+function muted(policy: Policy, of: string, fields: Pick<Mute, 'until' | 'retractFrom' | 'liftedAt'>): Policy {
+  const [kind, id] = of.split(' ') as ['viewer' | 'device', string];
+  const mute: Mute = { by: 'moderator', reason: '', at: 0, ...fields };
+  const which = kind === 'viewer' ? 'mutedViewers' : 'mutedDevices';
+  return { ...policy, [which]: new Map([...policy[which], [id, mute]]) };
+}
+
+/** Without what is 0, which is the same as nothing. */
 function sorted(map: ReadonlyMap<string, number>): [string, number][] {
-  return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+  return [...map].filter(([, count]) => count !== 0).sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -10,7 +10,8 @@
 import { Decoder } from '@msgpack/msgpack';
 import { parseStreamId, type EmojiId, type StreamId } from '../../crdt/ids.ts';
 import type { Reaction } from '../../src/aggregator/ingest.ts';
-import { emptyState, step, takeChanges } from '../../src/aggregator/step.ts';
+import { emptyState, takeChanges } from '../../src/aggregator/shard-state.ts';
+import { step } from '../../src/aggregator/step.ts';
 import { DEFAULT_POLICY } from '../../src/moderation/policy.ts';
 import { decodeClientMsgpack, encodeClientMsgpack } from '../../src/protocol/msgpack-codec.ts';
 import { cpuMicrosPerUnit, readable, type Benchmark, type Contender } from './measure.ts';

@@ -3,19 +3,18 @@
 import * as fc from 'fast-check';
 import { actorId, type ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
-import type { Commit, CommitEntry, SessionRecord } from '../../src/hot-store/hot-store.ts';
+import type { Commit, CommitEntry, Contribution, Correction, SessionRecord } from '../../src/hot-store/hot-store.ts';
 
 export const ALICE: ActorId = actorId({ region: 'us', shard: 0, epoch: 1000 });
 export const BOB: ActorId = actorId({ region: 'us', shard: 0, epoch: 2000 });
 
-/** The `sequence`-th commit of an actor: one row, one session with a clamped batch. */
+/** The `sequence`-th commit of an actor: one row, one session with a clamped batch, one contribution, one correction. */
 export function sampleCommit(actor: ActorId, sequence: number, at = 1_700_000_000_000 + sequence): Commit {
   const entry: CommitEntry = {
     emoji: 'heart' as EmojiId,
     increments: 3 * sequence,
     decrements: 0,
     windowIncrements: 3,
-    windowDecrements: 0,
   };
   const session: SessionRecord = {
     stream: 'derby' as StreamId,
@@ -25,7 +24,18 @@ export function sampleCommit(actor: ActorId, sequence: number, at = 1_700_000_00
     high: 0,
     clamped: [[sequence, 2]],
   };
-  return { actor, sequence, at, rows: [{ stream: 'derby' as StreamId, entries: [entry] }], sessions: [session], windowsStoredBefore: 0 };
+  const stream = 'derby' as StreamId;
+  const emoji = 'heart' as EmojiId;
+  return {
+    actor,
+    sequence,
+    at,
+    rows: [{ stream, entries: [entry] }],
+    sessions: [session],
+    contributions: [{ stream, viewer: 'viewer-1', device: sequence % 2 === 0 ? 'device-1' : null, emoji, at, counted: 3, retracted: 0 }],
+    corrections: [{ stream, emoji, windowStart: 1_600_000_000_000, decrements: sequence }],
+    windowsStoredBefore: 0,
+  };
 }
 
 const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/).filter((text) => text !== '__proto__');
@@ -38,7 +48,6 @@ const arbitraryEntry: fc.Arbitrary<CommitEntry> = fc.record({
   increments: count,
   decrements: count,
   windowIncrements: count,
-  windowDecrements: count,
 });
 
 const arbitrarySession: fc.Arbitrary<SessionRecord> = fc.record({
@@ -50,11 +59,30 @@ const arbitrarySession: fc.Arbitrary<SessionRecord> = fc.record({
   clamped: fc.array(fc.tuple(count, count), { maxLength: 4 }),
 });
 
+const arbitraryContribution: fc.Arbitrary<Contribution> = fc.record({
+  stream,
+  viewer: id,
+  device: fc.option(id),
+  emoji: id as fc.Arbitrary<EmojiId>,
+  at: count,
+  counted: count,
+  retracted: count,
+});
+
+const arbitraryCorrection: fc.Arbitrary<Correction> = fc.record({
+  stream,
+  emoji: id as fc.Arbitrary<EmojiId>,
+  windowStart: count,
+  decrements: count,
+});
+
 export const arbitraryCommit: fc.Arbitrary<Commit> = fc.record({
   actor: fc.record({ region: id, shard: fc.nat(), epoch: fc.integer({ min: 1 }) }).map(actorId),
   sequence: count,
   at: count,
   rows: fc.array(fc.record({ stream, entries: fc.array(arbitraryEntry, { maxLength: 4 }) }), { maxLength: 4 }),
   sessions: fc.array(arbitrarySession, { maxLength: 6 }),
+  contributions: fc.array(arbitraryContribution, { maxLength: 6 }),
+  corrections: fc.array(arbitraryCorrection, { maxLength: 6 }),
   windowsStoredBefore: count,
 });

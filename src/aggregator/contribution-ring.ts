@@ -1,0 +1,94 @@
+/**
+ * The ring of contributions: cells of eight integers in the order in which they were made, bounded.
+ *
+ * Positions go round, so a position that somebody remembers may since have been given to another cell:
+ * `isOlder` tells. Memory comes and goes in pieces, so it follows the cells that there are and not the
+ * bound. What a cell means is `contributions.ts`.
+ */
+
+export const CELL_INTEGERS = 8;
+const PIECE_BITS = 13;
+const PIECE_CELLS = 1 << PIECE_BITS;
+
+export class ContributionRing {
+  readonly sizeMax: number;
+  /** More than `sizeMax` by at least a piece, so that the newest and the oldest cell never share one. */
+  readonly #positions: number;
+  readonly #pieces: (Int32Array | undefined)[];
+  /** One piece that was given up, for the next that is needed. */
+  #spare: Int32Array | undefined;
+  #oldest = 0;
+  #size = 0;
+
+  constructor(sizeMax: number) {
+    this.sizeMax = sizeMax;
+    const pieces = Math.ceil(sizeMax / PIECE_CELLS) + 1;
+    this.#pieces = Array.from({ length: pieces }, () => undefined);
+    this.#positions = pieces * PIECE_CELLS;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The position of the oldest cell; meaningless when there is none. */
+  get oldest(): number {
+    return this.#oldest;
+  }
+
+  /** The integers among which the cell's are, from `offsetOf` on. */
+  cellsAt(position: number): Int32Array {
+    return this.#pieces[position >> PIECE_BITS]!;
+  }
+
+  offsetOf(position: number): number {
+    return (position & (PIECE_CELLS - 1)) * CELL_INTEGERS;
+  }
+
+  /** Whether `position` holds a cell, and one that was made before that at `than`. */
+  isOlder(position: number, than: number): boolean {
+    return this.#ageRank(position) < this.#ageRank(than);
+  }
+
+  holds(position: number): boolean {
+    return this.#ageRank(position) < this.#size;
+  }
+
+  /** The position of a new cell, all its integers 0. There must be room. */
+  push(): number {
+    if (this.#size >= this.sizeMax) throw new Error('the ring is full');
+    const position = (this.#oldest + this.#size) % this.#positions;
+    const piece = position >> PIECE_BITS;
+    this.#pieces[piece] ??= this.#newPiece();
+    const offset = this.offsetOf(position);
+    this.#pieces[piece].fill(0, offset, offset + CELL_INTEGERS);
+    this.#size += 1;
+    return position;
+  }
+
+  dropOldest(): void {
+    const piece = this.#oldest >> PIECE_BITS;
+    this.#oldest = (this.#oldest + 1) % this.#positions;
+    this.#size -= 1;
+    if (this.#oldest >> PIECE_BITS === piece) return;
+    this.#spare = this.#pieces[piece];
+    this.#pieces[piece] = undefined;
+  }
+
+  /** Every position that holds a cell, the oldest first. */
+  *positions(): Generator<number> {
+    for (let rank = 0; rank < this.#size; rank++) yield (this.#oldest + rank) % this.#positions;
+  }
+
+  #newPiece(): Int32Array {
+    const piece = this.#spare ?? new Int32Array(PIECE_CELLS * CELL_INTEGERS);
+    this.#spare = undefined;
+    return piece;
+  }
+
+  /** 0 of the oldest cell; `size` or more where there is none. */
+  #ageRank(position: number): number {
+    const rank = position - this.#oldest;
+    return rank < 0 ? rank + this.#positions : rank;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The state of a shard, and how it becomes commits and comes back from them. Pure.
+ *
+ * What changed is taken out as records, whole and absolute; joining the records of any commits, in any order
+ * and number, gives back what a later life needs: sessions and contributions. Counts it does not need, because
+ * they belong to the actors of earlier lives and stand in the ledger.
+ */
+
+import type { StreamId } from '../../crdt/ids.ts';
+import { TokenBuckets } from '../antispam/token-bucket.ts';
+import { COMMIT_RETENTION_MS, type Commit, type CommitRow, type Contribution, type Correction, type SessionRecord } from '../hot-store/hot-store.ts';
+import type { PolicyOf } from '../moderation/policy.ts';
+import { Checks } from './checks.ts';
+import { CONTRIBUTION_DEFAULTS, Contributions, contributionBytesMax, type ContributionLimits } from './contributions.ts';
+import { Corrections, correctionBytesMax } from './corrections.ts';
+import { OwnCounts, rowBytesMax } from './own-counts.ts';
+import { Sessions, recordBytesMax } from './sessions.ts';
+
+export interface ShardState {
+  readonly counts: OwnCounts;
+  readonly sessions: Sessions;
+  readonly buckets: TokenBuckets;
+  readonly contributions: Contributions;
+  readonly corrections: Corrections;
+  readonly checks: Checks;
+}
+
+export interface StateLimits extends Partial<ContributionLimits> {
+  readonly streamsMax: number;
+  readonly sessionsMax: number;
+  readonly bucketsMax: number;
+}
+
+/** What a commit says beside its actor, number and time. */
+export interface Changes {
+  readonly rows: readonly CommitRow[];
+  readonly sessions: readonly SessionRecord[];
+  readonly contributions: readonly Contribution[];
+  readonly corrections: readonly Correction[];
+}
+
+/** `seed` is any number that outsiders do not know. */
+export function emptyState(limits: StateLimits, seed: number): ShardState {
+  return {
+    counts: new OwnCounts(limits.streamsMax),
+    sessions: new Sessions(limits.sessionsMax, seed),
+    buckets: new TokenBuckets(limits.bucketsMax, seed),
+    contributions: new Contributions({ ...CONTRIBUTION_DEFAULTS, ...limits }, seed),
+    corrections: new Corrections(),
+    checks: new Checks(),
+  };
+}
+
+/** An upper bound of the encoded size of the changes so far. */
+export function changedBytes({ counts, sessions, contributions, corrections }: ShardState): number {
+  return counts.changedBytes + sessions.changedBytes + contributions.changedBytes + corrections.changedBytes;
+}
+
+/** Takes what changed since the last call; null when nothing did. */
+export function takeChanges({ counts, sessions, contributions, corrections }: ShardState): Changes | null {
+  if (counts.changedCount === 0 && sessions.changedCount === 0) return null;
+  const streamOf = (scope: number): StreamId => counts.streamOf(scope);
+  return {
+    rows: counts.takeChanged(),
+    sessions: sessions.takeChanged(streamOf),
+    contributions: contributions.takeChanged(streamOf, (number) => counts.emojiOf(number)),
+    corrections: corrections.takeChanged(),
+  };
+}
+
+/** The whole state as at `now`, in pieces of at most about `bytesMax`. */
+export function* wholeState(state: ShardState, now: number, bytesMax: number): Generator<Changes> {
+  let piece = emptyPiece();
+  let bytes = 0;
+  for (const [part, record, recordBytes] of allRecords(state, now)) {
+    (piece[part] as unknown[]).push(record);
+    bytes += recordBytes;
+    if (bytes < bytesMax) continue;
+    yield piece;
+    [piece, bytes] = [emptyPiece(), 0];
+  }
+  yield piece;
+}
+
+function emptyPiece(): Changes {
+  return { rows: [], sessions: [], contributions: [], corrections: [] };
+}
+
+/**
+ * Rows come last: of a life that ends in between, the next one knows what was counted and taken back, and repeats
+ * nothing of it.
+ */
+function* allRecords({ counts, sessions, contributions, corrections }: ShardState, now: number): Generator<readonly [keyof Changes, unknown, number]> {
+  const streamOf = (scope: number): StreamId => counts.streamOf(scope);
+  for (const record of contributions.records(now - COMMIT_RETENTION_MS, streamOf, (number) => counts.emojiOf(number))) {
+    yield ['contributions', record, contributionBytesMax(record)];
+  }
+  for (const correction of corrections.all()) yield ['corrections', correction, correctionBytesMax(correction)];
+  for (const record of sessions.records(streamOf)) yield ['sessions', record, recordBytesMax(record.session, record.clamped.length)];
+  for (const row of counts.rows(now)) yield ['rows', row, rowBytesMax(row.entries)];
+}
+
+/** Joins what a recovered commit says of this shard's streams; false when some sessions found no room. */
+export function restore({ counts, sessions, contributions }: ShardState, commit: Commit, owns: (stream: StreamId) => boolean): boolean {
+  let complete = true;
+  for (const record of commit.sessions) {
+    if (!owns(record.stream)) continue;
+    const scope = counts.open(record.stream)?.scope;
+    if (scope === undefined || !sessions.join(scope, record, commit.at)) complete = false;
+  }
+  for (const contribution of commit.contributions) {
+    if (!owns(contribution.stream)) continue;
+    const scope = counts.open(contribution.stream)?.scope;
+    const number = counts.numberOf(contribution.emoji);
+    if (scope !== undefined && number >= 0) contributions.join(scope, number, contribution);
+  }
+  return complete;
+}
+
+/** What the policies take back is looked for from now on where they changed since it was last: of one stream, or of all. */
+export function checkPolicies({ counts, checks }: ShardState, policyOf: PolicyOf, stream: StreamId | null): void {
+  const one = stream === null ? undefined : counts.find(stream);
+  for (const own of stream === null ? counts.streams() : one === undefined ? [] : [one]) {
+    if (own.checked !== policyOf(own.stream)) checks.mark(own);
+  }
+}

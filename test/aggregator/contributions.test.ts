@@ -1,0 +1,162 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { EmojiId, StreamId } from '../../crdt/ids.ts';
+import { ContributionRing } from '../../src/aggregator/contribution-ring.ts';
+import { CONTRIBUTION_DEFAULTS, Contributions, NO_DEVICE } from '../../src/aggregator/contributions.ts';
+import type { Contribution } from '../../src/hot-store/hot-store.ts';
+
+const START = 1_795_000_000_000;
+const STREAM = 'derby' as StreamId;
+const EVER = { from: 0, to: Infinity };
+
+const streamOf = (): StreamId => STREAM;
+const emojiIdOf = (number: number): EmojiId => `e${number}` as EmojiId;
+
+class Shard {
+  readonly contributions: Contributions;
+
+  constructor(limits: Partial<typeof CONTRIBUTION_DEFAULTS> = {}) {
+    this.contributions = new Contributions({ ...CONTRIBUTION_DEFAULTS, ...limits }, 1);
+  }
+
+  add(viewer: string, taps: number, now: number, { device = null as string | null, emoji = 0 } = {}): void {
+    this.contributions.reserve(1, now);
+    const slot = this.contributions.viewer(0, viewer, 0);
+    this.contributions.add(slot, device === null ? NO_DEVICE : this.contributions.device(0, device, 0), emoji, taps, now);
+  }
+
+  take(kind: 'viewer' | 'device', id: string, time = EVER): number {
+    let taken = 0;
+    this.contributions.retract(kind, 0, id, time, (_emoji, _at, taps) => {
+      taken += taps;
+      return 'take';
+    });
+    return taken;
+  }
+
+  changed(): Contribution[] {
+    return this.contributions.takeChanged(streamOf, emojiIdOf);
+  }
+}
+
+describe('contributions', () => {
+  it('[AGG-30] knows what each viewer and device contributed, by emoji and second, once', () => {
+    const shard = new Shard();
+    shard.add('v', 2, START);
+    shard.add('v', 3, START + 999, { device: 'd' });
+    shard.add('v', 1, START + 500);
+    shard.add('v', 4, START + 1000, { emoji: 1 });
+    shard.add('w', 5, START + 1000, { device: 'd' });
+    expect(shard.changed()).toEqual([
+      { stream: STREAM, viewer: 'v', device: null, emoji: 'e0', at: START + 500, counted: 3, retracted: 0 },
+      { stream: STREAM, viewer: 'v', device: 'd', emoji: 'e0', at: START + 999, counted: 3, retracted: 0 },
+      { stream: STREAM, viewer: 'v', device: null, emoji: 'e1', at: START + 1000, counted: 4, retracted: 0 },
+      { stream: STREAM, viewer: 'w', device: 'd', emoji: 'e0', at: START + 1000, counted: 5, retracted: 0 },
+    ]);
+    expect(shard.changed()).toEqual([]);
+    // What a device had a part in is taken back once, whoever of the two is asked for first.
+    expect(shard.take('device', 'd')).toBe(8);
+    expect(shard.take('viewer', 'v')).toBe(7);
+    expect(shard.take('viewer', 'w')).toBe(0);
+    expect(shard.take('viewer', 'nobody')).toBe(0);
+    expect(shard.changed().map(({ counted, retracted }) => counted - retracted)).toEqual([0, 0, 0, 0]);
+  });
+
+  it('[AGG-33] takes back whole seconds: the one of the beginning, and that of the end when nothing was counted after it', () => {
+    const shard = new Shard();
+    for (const at of [START - 1, START + 200, START + 1300, START + 2600, START + 2800]) shard.add('v', 1, at);
+    expect(shard.take('viewer', 'v', { from: START + 900, to: START + 2700 })).toBe(2);
+    expect(shard.take('viewer', 'v', { from: START + 900, to: START + 2801 })).toBe(2);
+    expect(shard.take('viewer', 'v', { from: 0, to: START + 1 })).toBe(1);
+    expect(shard.take('viewer', 'v')).toBe(0);
+  });
+
+  it('[AGG-32] forgets the oldest first, by number and by age, and nobody stays of whom nothing is kept', () => {
+    const shard = new Shard({ contributionsMax: 100, contributionsKeptMs: 60_000 });
+    for (let index = 0; index < 250; index++) shard.add(`v${index}`, 1, START + index * 10, { device: `d${index % 3}` });
+    expect(shard.contributions.size).toBe(100);
+    expect(shard.contributions.contributorCount).toBe(103);
+    expect(shard.take('viewer', 'v149')).toBe(0);
+    // A second that is not whole any more is let be.
+    expect(shard.contributions.forgottenUntilMs).toBe(START + 2000);
+    expect(shard.take('viewer', 'v199')).toBe(0);
+    expect(shard.take('viewer', 'v200')).toBe(1);
+    expect(shard.take('device', 'd0')).toBe(17);
+    shard.contributions.forget(START + 2000 + 61_000);
+    expect(shard.contributions.size).toBe(0);
+    expect(shard.contributions.contributorCount).toBe(0);
+  });
+
+  it('[AGG-32] tells the commit what was taken back also of those whom it forgot before', () => {
+    const shard = new Shard({ contributionsMax: 32 });
+    shard.add('v', 7, START);
+    shard.changed();
+    expect(shard.take('viewer', 'v')).toBe(7);
+    for (let index = 0; index < 64; index++) shard.add(`w${index}`, 1, START + 5000);
+    const records = shard.changed();
+    expect(records.filter(({ viewer }) => viewer === 'v')).toEqual([expect.objectContaining({ counted: 7, retracted: 7 })]);
+    expect(records).toHaveLength(65);
+  });
+
+  it('[AGG-32] notes no more than 1,024 cells of a viewer in one second, and says how much it did not', () => {
+    const shard = new Shard();
+    for (let index = 0; index < 1030; index++) shard.add('v', 2, START, { device: `d${index}` });
+    expect(shard.contributions.size).toBe(1024);
+    expect(shard.contributions.unattributed).toBe(12);
+    expect(shard.take('viewer', 'v')).toBe(2048);
+  });
+
+  it('[AGG-31] joins what commits said in any order and number, and hears nothing of what it has forgotten', () => {
+    const tap = fc.record({ viewer: fc.constantFrom('v', 'w'), device: fc.constantFrom('d', null), emoji: fc.nat({ max: 1 }), afterMs: fc.nat({ max: 900 }), taps: fc.integer({ min: 1, max: 3 }), mute: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(tap, { maxLength: 40 }), fc.array(fc.nat(), { minLength: 1, maxLength: 20 }), (taps, order) => {
+        const shard = new Shard();
+        const said: Contribution[] = [];
+        let now = START;
+        for (const { viewer, device, emoji, afterMs, taps: count, mute } of taps) {
+          now += afterMs;
+          shard.add(viewer, count, now, { device, emoji });
+          if (mute) shard.take('viewer', viewer, { from: now - 1500, to: now - 100 });
+          said.push(...shard.changed());
+        }
+        const other = new Shard();
+        const ranked = said.map((one, index) => ({ one, rank: order[index % order.length]! })).sort((a, b) => a.rank - b.rank);
+        for (const { one } of [...ranked, ...ranked.slice(0, 3)]) other.contributions.join(0, Number(one.emoji.slice(1)), one);
+        const all = ({ contributions }: Shard): string[] => [...contributions.records(0, streamOf, emojiIdOf)].map((one) => JSON.stringify(one)).sort();
+        expect(all(other)).toEqual(all(shard));
+        expect(other.take('viewer', 'v')).toBe(shard.take('viewer', 'v'));
+        expect(other.take('device', 'd')).toBe(shard.take('device', 'd'));
+
+        const late = new Shard();
+        late.contributions.forgetUntil(now);
+        for (const one of said) late.contributions.join(0, 0, one);
+        expect(late.contributions.size).toBe(0);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('the ring of contributions', () => {
+  it('[AGG-32] gives memory back with the cells, goes round, and knows who is older', () => {
+    const ring = new ContributionRing(10_000);
+    const pushed: number[] = [];
+    for (let index = 0; index < 100_000; index++) {
+      if (ring.size === 5000) ring.dropOldest();
+      const position = ring.push();
+      ring.cellsAt(position)[ring.offsetOf(position)] = index;
+      pushed.push(position);
+    }
+    expect(ring.size).toBe(5000);
+    const kept = pushed.slice(-5000);
+    expect([...ring.positions()]).toEqual(kept);
+    expect(kept.map((position) => ring.cellsAt(position)[ring.offsetOf(position)])).toEqual(kept.map((_, index) => 95_000 + index));
+    expect(ring.isOlder(kept[0]!, kept[1]!)).toBe(true);
+    expect(ring.isOlder(kept[1]!, kept[0]!)).toBe(false);
+    expect(ring.isOlder(kept[0]!, kept[0]!)).toBe(false);
+    expect(ring.holds(kept[0]!)).toBe(true);
+    ring.dropOldest();
+    expect(ring.holds(kept[0]!)).toBe(false);
+    expect(ring.isOlder(kept[0]!, kept[1]!)).toBe(false);
+  });
+});
