@@ -18,6 +18,7 @@ import { shardOf } from './aggregator/shards.ts';
 import { readHistory } from './analytics/history.ts';
 import { createJetstreamWindowQueue } from './analytics/jetstream-window-queue.ts';
 import { Persister } from './analytics/persister.ts';
+import { AuditTrail, type ChangeStore } from './analytics/policy-changes.ts';
 import { createPostgresStore } from './analytics/postgres-store.ts';
 import { WindowPublisher } from './analytics/window-publisher.ts';
 import type { WindowQueue } from './analytics/window-queue.ts';
@@ -29,7 +30,7 @@ import type { Config } from './config.ts';
 import { createEdge } from './edge/server.ts';
 import { COMMIT_RETENTION_MS, type Commit, type HotStore } from './hot-store/hot-store.ts';
 import { createJetstreamStore } from './hot-store/jetstream-store.ts';
-import { policyOfBase } from './moderation/policy.ts';
+import { createControlPlane, logKeyOf, policyDocuments } from './moderation/control-plane.ts';
 import { createAdminServer } from './observability/admin-server.ts';
 import { createHealth } from './observability/health.ts';
 import { createLog } from './observability/log.ts';
@@ -44,6 +45,8 @@ export interface RegionParts {
   readonly windowQueue: WindowQueue;
   /** Null when the region has no database: then no windows are kept and there is no history. */
   readonly windowStore: WindowStore | null;
+  /** Without it what moderators change is recorded nowhere. */
+  readonly changeStore?: ChangeStore | null;
 }
 
 export interface RegionOptions {
@@ -70,6 +73,8 @@ const UNPUBLISHED_ROWS_MS_MAX = COMMIT_RETENTION_MS / 2;
 const LOG_LATE_MS = 10_000;
 /** How long viewers have to leave before their sockets are closed. */
 const DRAIN_MS = 2_000;
+/** How often policies are looked through for what nobody needs any more. */
+const COMPACT_POLICIES_MS = 10 * 60_000;
 const VERSION = '0.1.0';
 
 /** The adapters of a real region: NATS with JetStream, and Postgres when a URL is configured. */
@@ -77,6 +82,7 @@ export function natsParts(config: Config, log: Log): RegionParts {
   const { region, topology } = config;
   const own = topology.regions.get(region)!.nats;
   const peers = [...topology.regions].filter(([name]) => name !== region);
+  const database = config.databaseUrl === null ? null : createPostgresStore({ url: config.databaseUrl, log });
   return {
     logWriter: createNatsLogWriter({ region, address: own }),
     logReaders: new Map(
@@ -84,7 +90,8 @@ export function natsParts(config: Config, log: Log): RegionParts {
     ),
     hotStore: (shard) => createJetstreamStore({ region, shard, shardCount: config.shardCount, address: own, log }),
     windowQueue: createJetstreamWindowQueue({ region, address: own, log }),
-    windowStore: config.databaseUrl === null ? null : createPostgresStore({ url: config.databaseUrl, log }),
+    windowStore: database,
+    changeStore: database,
   };
 }
 
@@ -97,9 +104,17 @@ export async function startRegion(
   const { region, shardCount } = config;
   const runtime = options.runtime ?? realRuntime;
   const log = options.log ?? createLog({ region, level: config.logLevel });
-  const { logWriter, logReaders, hotStore, windowQueue, windowStore } = makeParts(config, log);
+  const { logWriter, logReaders, hotStore, windowQueue, windowStore, changeStore = null } = makeParts(config, log);
   const metrics = createMetrics({ region, version: VERSION });
-  const policyOf = policyOfBase(config.policy);
+  const trail = changeStore && new AuditTrail({ region, store: changeStore, runtime, log });
+  const plane = createControlPlane({
+    base: config.policy,
+    clock: runtime.clock,
+    log,
+    publish: (document) => replicator.markDocument(logKeyOf(document)),
+    record: (change) => trail?.add(change),
+  });
+  const { policyOf } = plane;
   const ledger = new Ledger();
   const shards: Aggregator[] = [];
   const shardFor = (stream: StreamId): Aggregator => shards[shardOf(stream, shardCount)]!;
@@ -115,6 +130,7 @@ export async function startRegion(
     log,
     writer: logWriter,
     readers: logReaders,
+    documents: [policyDocuments(plane)],
     ownViewers: () => broadcaster.ownViewers(),
     currentActors: () => new Map(shards.flatMap(({ actor, sequence }) => (actor === null ? [] : [[actor, sequence]]))),
     onFenced: () => fence('another process writes the log of this region'),
@@ -181,6 +197,7 @@ export async function startRegion(
         position,
       })),
     policyOf,
+    control: { plane, changes: changeStore && ((document, limit) => changeStore.changes(document, limit)) },
     runtime,
     log,
     observeAckMs: metrics.observeAckMs,
@@ -201,18 +218,24 @@ export async function startRegion(
   metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'full']);
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
   metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'inFlight', 'postsInFlight']);
+  metrics.registerStats('policies', () => plane.stats, ['documents', 'documentBytes']);
+  metrics.registerStats('control', () => edge.controlStats!, ['sockets']);
+  if (trail !== null) metrics.registerStats('audit', () => trail.stats, ['waiting']);
   for (const [shard, aggregator] of shards.entries()) {
     const gauges = ['inbox', 'sessions', 'buckets', 'streams', 'sequence', 'recoveredCommits'];
     metrics.registerStats('aggregator', () => aggregator.stats, gauges, { shard: String(shard) });
   }
 
+  const stopCompacting = runtime.timers.every(COMPACT_POLICIES_MS, () => plane.compact());
+
   const stop = async (): Promise<void> => {
     health.drain();
+    stopCompacting();
     await edge.stop({ graceMs: DRAIN_MS });
     await Promise.all(shards.map((shard) => shard.stop()));
     broadcaster.stop();
     await windows.stop();
-    await Promise.all([persister?.stop(), replicator.stop()]);
+    await Promise.all([persister?.stop(), replicator.stop(), trail?.stop()]);
     await Promise.all([windowQueue.close(), windowStore?.close(), admin.stop()]);
     log.info({}, 'the region has stopped');
   };

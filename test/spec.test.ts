@@ -45,6 +45,7 @@ const PURE = [
   'src/client/overlay/particles.ts',
   'src/client/overlay/spawn-plan.ts',
   'src/hot-store/commit-codec.ts',
+  'src/moderation/content-changes.ts',
   'src/moderation/policy-content.ts',
   'src/moderation/policy.ts',
   'src/protocol/',

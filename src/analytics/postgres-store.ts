@@ -1,5 +1,5 @@
 /**
- * The window store on PostgreSQL, TimescaleDB, or PGlite behind its socket: one SQL path.
+ * The window store, and that of the audit trail, on PostgreSQL, TimescaleDB, or PGlite behind its socket: one SQL path.
  *
  * Rows are stored in bulk, `unnest` of arrays into an upsert that keeps the greatest value of each
  * field (WIN-8). Every call has a time limit and fails with `WindowStoreUnavailable`; whoever calls
@@ -9,6 +9,7 @@
 import { Pool, type QueryResultRow } from 'pg';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Log } from '../../regions/runtime.ts';
+import type { ChangeStore, PolicyChange } from './policy-changes.ts';
 import type { WindowRecord } from './window-record.ts';
 import {
   HISTORY_STEPS,
@@ -63,6 +64,18 @@ const STORED = `
   FROM reaction_windows WHERE stream_id = $1
   GROUP BY actor, emoji_id ORDER BY actor, emoji_id`;
 
+// One JSON document carries the batch: the texts in it are anybody's.
+const STORE_CHANGES = `
+  INSERT INTO policy_changes (id, at, region, document, by, path, before, after)
+  SELECT id, to_timestamp(at / 1000), region, document, by, path, nullif(before, 'null'), nullif(after, 'null')
+  FROM jsonb_to_recordset($1::jsonb)
+    AS given (id text, at double precision, region text, document text, by text, path text, before jsonb, after jsonb)
+  ON CONFLICT (id) DO NOTHING`;
+
+const CHANGES = `
+  SELECT id, extract(epoch FROM at)::double precision * 1000 AS at, region, document, by, path, before, after
+  FROM policy_changes WHERE document = $1 ORDER BY policy_changes.at DESC, id DESC LIMIT $2`;
+
 export interface PostgresStoreOptions {
   readonly url: string;
   readonly log: Log;
@@ -71,7 +84,7 @@ export interface PostgresStoreOptions {
   readonly answerMsMax?: number;
 }
 
-export interface PostgresStore extends WindowStore {
+export interface PostgresStore extends WindowStore, ChangeStore {
   readonly stats: { readonly storedRows: number; readonly failures: number };
 }
 
@@ -128,6 +141,15 @@ class Store implements PostgresStore {
       increments: Number(row.increments),
       decrements: Number(row.decrements),
     }));
+  }
+
+  async storeChanges(changes: readonly PolicyChange[]): Promise<void> {
+    await this.#query(STORE_CHANGES, [JSON.stringify(changes)]);
+  }
+
+  async changes(document: string, limit: number): Promise<PolicyChange[]> {
+    const rows = await this.#query<{ readonly at: number } & PolicyChange>(CHANGES, [document, limit]);
+    return rows.map(({ at, ...row }) => ({ ...row, at: Math.round(at) }));
   }
 
   async close(): Promise<void> {

@@ -2,13 +2,13 @@
  * Authentication: JSON Web Tokens, verified by `jose` with an HS256 secret or a JWKS.
  *
  * Claims: `sub` is the viewer id, `streams` a list of stream ids or `"*"`, `role` one of viewer,
- * moderator, admin; `exp` is required. Without a key the region is open to everybody, and says so.
+ * moderator, admin, `device` optional; `exp` is required. Without a key the region is open to everybody, and says so.
  */
 
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { isId } from '../../crdt/ids.ts';
 import type { Clock, Log } from '../../regions/runtime.ts';
-import { isViewerId } from '../protocol/message-rules.ts';
+import { isDeviceId, isViewerId } from '../protocol/message-rules.ts';
 import type { TokenKey } from './options.ts';
 import { Problem } from './problem.ts';
 
@@ -18,6 +18,12 @@ export interface Claims {
   readonly viewer: string;
   readonly streams: '*' | readonly string[];
   readonly role: Role;
+  /** Which of the viewer's devices the token was issued to; null when it does not say. */
+  readonly device: string | null;
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number;
+  /** Null when the token does not say. */
+  readonly issuedAt: number | null;
 }
 
 export interface Authenticator {
@@ -32,7 +38,13 @@ const JWKS_ALGORITHMS = ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519', 'PS256',
 const CLOCK_TOLERANCE_S = 5;
 const JWKS_TIMEOUT_MS = 4_000;
 
-export function createAuthenticator(jwt: TokenKey, clock: Clock, log: Log): Authenticator {
+/** `revokedBefore` says which tokens of a `sub` are refused although they are good: those issued before a time. */
+export function createAuthenticator(
+  jwt: TokenKey,
+  clock: Clock,
+  log: Log,
+  revokedBefore: (sub: string) => number | null = () => null,
+): Authenticator {
   if (jwt === null) {
     log.warn({}, 'NO TOKEN KEY IS CONFIGURED: anybody may react as anybody and read the books');
     return { open: true, verify: () => Promise.reject(new Problem('unauthenticated', 'This region knows no keys.')) };
@@ -55,7 +67,9 @@ export function createAuthenticator(jwt: TokenKey, clock: Clock, log: Log): Auth
           clockTolerance: CLOCK_TOLERANCE_S,
           currentDate: new Date(clock.now()),
         });
-        return claimsOf(payload);
+        const claims = claimsOf(payload);
+        if (isRevoked(claims, revokedBefore(claims.viewer))) throw new Problem('unauthenticated', 'The token was revoked; get a new one.');
+        return claims;
       } catch (error) {
         throw problemOf(error, log);
       }
@@ -75,18 +89,30 @@ export function requireViewer(claims: Claims, viewer: string): void {
   throw new Problem('forbidden', 'viewer_id must be the claim "sub" of the token.');
 }
 
+/** True of a token that was issued before the time, or does not say when. */
+export function isRevoked({ issuedAt }: Claims, before: number | null): boolean {
+  return before !== null && (issuedAt === null || issuedAt < before);
+}
+
+/** Moderators and admins, of the stream; for all streams (null) admins, and moderators of `"*"`. @throws Problem */
+export function requireModerator(claims: Claims, stream: string | null): void {
+  if (claims.role === 'viewer') {
+    throw new Problem('forbidden', 'The claim "role" of the token must be moderator or admin.');
+  }
+  if (stream !== null) requireStream(claims, stream);
+  else if (claims.role !== 'admin' && claims.streams !== '*') {
+    throw new Problem('forbidden', 'What concerns all streams needs the role admin, or the claim "streams": "*".');
+  }
+}
+
 /** Passes who may read a stream's history and books: moderators and admins of it. @throws Problem */
 export async function requireReader(
   authenticator: Authenticator,
   authorization: string | undefined,
-  stream: string,
+  stream: string | null,
 ): Promise<void> {
   if (authenticator.open) return;
-  const claims = await authenticator.verify(bearerToken(authorization));
-  if (claims.role === 'viewer') {
-    throw new Problem('forbidden', 'The claim "role" of the token must be moderator or admin.');
-  }
-  requireStream(claims, stream);
+  requireModerator(await authenticator.verify(bearerToken(authorization)), stream);
 }
 
 /** The token of an `Authorization` header. Tokens in URLs are not read: URLs are logged. */
@@ -100,16 +126,19 @@ function sharedSecret(secret: string): JWTVerifyGetKey {
 }
 
 function claimsOf(payload: JWTPayload): Claims {
-  const { sub, streams = [], role = 'viewer' } = payload;
+  const { sub, streams = [], role = 'viewer', device = null } = payload;
   if (!isViewerId(sub)) throw new Problem('unauthenticated', 'The claim "sub" must be a viewer id.');
+  if (device !== null && !isDeviceId(device)) throw new Problem('unauthenticated', 'The claim "device" must be a device id.');
   if (role !== 'viewer' && role !== 'moderator' && role !== 'admin') {
     throw new Problem('unauthenticated', 'The claim "role" must be viewer, moderator or admin.');
   }
-  if (streams === '*') return { viewer: sub, streams, role };
+  // jose has seen to it that `exp` is there and that both are numbers.
+  const times = { expiresAt: payload.exp! * 1000, issuedAt: payload.iat === undefined ? null : payload.iat * 1000 };
+  if (streams === '*') return { viewer: sub, streams, role, device, ...times };
   if (!Array.isArray(streams) || !streams.every(isId)) {
     throw new Problem('unauthenticated', 'The claim "streams" must be a list of stream ids, or "*".');
   }
-  return { viewer: sub, streams, role };
+  return { viewer: sub, streams, role, device, ...times };
 }
 
 /** What went wrong with the token; keys that cannot be fetched are our trouble, not the viewer's. */

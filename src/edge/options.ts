@@ -3,8 +3,10 @@
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Log, Runtime } from '../../regions/runtime.ts';
 import type { Ingest } from '../aggregator/ingest.ts';
+import type { PolicyChange } from '../analytics/policy-changes.ts';
 import type { HistoryPoint, HistoryQuery, StoredEntry } from '../analytics/window-store.ts';
 import type { FrameFeed } from '../broadcaster/frame-feed.ts';
+import type { ControlPlane } from '../moderation/control-plane.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
 
 /** The key that tokens are verified with; null lets everybody in. */
@@ -19,6 +21,8 @@ export interface EdgeOptions {
     /** Origins that browsers may connect from; `*` for any. */
     readonly origins: readonly string[];
     readonly jwt: TokenKey;
+    /** Proxies of one's own in front, whose `X-Forwarded-For` is believed; none when absent. */
+    readonly proxies?: number;
     /** Connections of viewers at most. */
     readonly viewersMax: number;
   };
@@ -30,11 +34,20 @@ export interface EdgeOptions {
   /** What the region knows of its peers, for people. */
   readonly peers: () => object;
   readonly policyOf: PolicyOf;
+  /** Without it nobody can moderate here. */
+  readonly control?: EdgeControl;
   readonly runtime: Runtime;
   readonly log: Log;
   /** Milliseconds from the arrival of a batch to its acknowledgement. */
   readonly observeAckMs?: (ms: number) => void;
   readonly limits?: Partial<EdgeLimits>;
+}
+
+/** What moderators reach through the edge. */
+export interface EdgeControl {
+  readonly plane: ControlPlane;
+  /** The latest changes of a document, newest first; null without a database. */
+  readonly changes: ((document: string, limit: number) => Promise<PolicyChange[]>) | null;
 }
 
 /** Every bound of the edge. */

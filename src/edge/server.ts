@@ -7,6 +7,8 @@
 
 import type { AddressInfo } from 'node:net';
 import { createAuthenticator } from './auth.ts';
+import { createControlServer } from './control-server.ts';
+import type { ControlStats } from './control-socket.ts';
 import type { Fanout } from './fanout.ts';
 import { createHttpServer } from './http-server.ts';
 import { EDGE_LIMITS, type EdgeOptions } from './options.ts';
@@ -27,15 +29,21 @@ export interface Edge {
   stop(options: { readonly graceMs: number }): Promise<void>;
   /** Gauges are `sockets`, `members`, `inFlight` and `postsInFlight`; the rest are counters. */
   readonly stats: Readonly<SocketStats & Fanout['stats'] & PostStats>;
+  /** Of the moderators' sockets; a gauge is `sockets`. */
+  readonly controlStats: Readonly<ControlStats> | null;
 }
 
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const limits = { ...EDGE_LIMITS, ...options.limits };
-  const { config, runtime, log } = options;
-  const authenticator = createAuthenticator(config.jwt, runtime.clock, log);
+  const { config, runtime, log, control: { plane } = { plane: null } } = options;
+  const authenticator = createAuthenticator(config.jwt, runtime.clock, log, (sub) => plane?.revokedBefore(sub) ?? null);
   const { app, stats: posts } = await createHttpServer(options, limits, authenticator);
   const sockets = createSocketServer(options, limits, authenticator);
-  sockets.attach(app.server);
+  const control = plane && createControlServer({ plane, authenticator, origins: config.origins, runtime, log });
+  app.server.on('upgrade', (request, raw, head) => {
+    if (control?.serves(request.url)) control.upgrade(request, raw, head);
+    else sockets.upgrade(request, raw, head);
+  });
   return {
     async listen() {
       await app.listen({ host: config.host, port: config.port, backlog: BACKLOG });
@@ -44,10 +52,11 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     async stop({ graceMs }) {
       // Listening ends first, so that nobody comes in while others are shown out.
       const closing = app.close();
-      await sockets.stop(graceMs);
+      await Promise.all([sockets.stop(graceMs), control?.stop(graceMs)]);
       const force = runtime.timers.after(graceMs, () => app.server.closeAllConnections());
       await closing.finally(force);
     },
+    controlStats: control?.stats ?? null,
     get stats() {
       return { ...sockets.stats, ...sockets.fanoutStats, ...posts };
     },

@@ -82,12 +82,11 @@ export function streamDocument(stream: StreamId): DocumentName {
   return `stream.${stream}`;
 }
 
-/** The stream that a document is about, `all`, or null when there is no document of this name. */
-export function subjectOfDocument(name: string): StreamId | 'all' | null {
-  if (name === GLOBAL_DOCUMENT) return 'all';
-  if (!name.startsWith('stream.')) return null;
-  const stream = name.slice('stream.'.length);
-  return isId(stream) ? (stream as StreamId) : null;
+/** What a document is about: one stream, or all (null). Null when there is no document of this name. */
+export function subjectOfDocument(name: string): { readonly stream: StreamId | null } | null {
+  if (name === GLOBAL_DOCUMENT) return { stream: null };
+  const stream = name.startsWith('stream.') ? name.slice('stream.'.length) : '';
+  return isId(stream) ? { stream: stream as StreamId } : null;
 }
 
 /** Never throws; the problems are in the order of the sections. */

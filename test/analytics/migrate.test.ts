@@ -7,7 +7,7 @@ import { WindowStoreUnavailable } from '../../src/analytics/window-store.ts';
 import { migrateCommand } from '../../src/cli/migrate.ts';
 import { postgresAvailable, run, startPostgres, type Postgres } from '../support/postgres.ts';
 
-const FILES = ['001-reaction-windows.sql', '002-reaction-views.sql'];
+const FILES = ['001-reaction-windows.sql', '002-reaction-views.sql', '003-policy-changes.sql'];
 
 describe.skipIf(!postgresAvailable)('migrations', () => {
   let server: Postgres;
@@ -54,21 +54,21 @@ describe.skipIf(!postgresAvailable)('migrations', () => {
 
   it('[WIN-9] a database ahead of this build is refused, and nothing is changed', async () => {
     const url = await database();
-    await migrate(url, folderWith({ '003-later.sql': 'CREATE TABLE later (a int)' }));
-    await expect(migrate(url)).rejects.toThrow(/003-later\.sql .* newer build/);
+    await migrate(url, folderWith({ '004-later.sql': 'CREATE TABLE later (a int)' }));
+    await expect(migrate(url)).rejects.toThrow(/004-later\.sql .* newer build/);
   });
 
   it('[WIN-9] a file that fails leaves nothing behind, and those before it stay', async () => {
     const url = await database();
-    const broken = folderWith({ '003-broken.sql': 'CREATE TABLE half (a int); SELECT nonsense;' });
+    const broken = folderWith({ '004-broken.sql': 'CREATE TABLE half (a int); SELECT nonsense;' });
     await expect(migrate(url, broken)).rejects.toThrow(MigrationFailed);
     expect(await run(url, `SELECT to_regclass('half') AS half`)).toEqual([{ half: null }]);
-    expect(await pendingMigrations(url, broken)).toEqual(['003-broken.sql']);
+    expect(await pendingMigrations(url, broken)).toEqual(['004-broken.sql']);
   });
 
   it('[WIN-9] a gap in the numbers or another name is refused', async () => {
     const url = await database();
-    await expect(migrate(url, folderWith({ '004-gap.sql': '' }))).rejects.toThrow(MigrationDrift);
+    await expect(migrate(url, folderWith({ '005-gap.sql': '' }))).rejects.toThrow(MigrationDrift);
     await expect(migrate(url, folderWith({ 'later.sql': '' }))).rejects.toThrow(MigrationDrift);
   });
 
@@ -80,7 +80,7 @@ describe.skipIf(!postgresAvailable)('migrations', () => {
     expect(await command(url, false)).toBe(0);
     expect(await command(null, true)).toBe(2);
     expect(await command('postgres://postgres@127.0.0.1:1/nowhere', true)).toBe(3);
-    expect(lines.slice(0, 2)).toEqual([JSON.stringify({ applied: FILES, present: [] }), 'Up to date: 2 migrations.']);
+    expect(lines.slice(0, 2)).toEqual([JSON.stringify({ applied: FILES, present: [] }), 'Up to date: 3 migrations.']);
     expect(lines[3]).toContain('WindowStoreUnavailable');
     await expect(command(null, false)).rejects.toMatchObject({ name: 'CommandFailure', reason: 'usage' });
     await expect(command('postgres://postgres@127.0.0.1:1/nowhere', false)).rejects.toMatchObject({ reason: 'unreachable' });

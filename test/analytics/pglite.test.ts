@@ -9,6 +9,7 @@ import { migrate, pendingMigrations } from '../../src/analytics/migrate.ts';
 import { startPgliteServer } from '../../src/analytics/pglite-server.ts';
 import { createPostgresStore, type PostgresStore } from '../../src/analytics/postgres-store.ts';
 import { realRuntime } from '../../src/base/runtime.ts';
+import { changeStoreContract } from '../contracts/change-store-contract.ts';
 import { windowStoreContract } from '../contracts/window-store-contract.ts';
 import { run } from '../support/postgres.ts';
 import { recordsOf } from './commits.ts';
@@ -31,7 +32,7 @@ describe('PGlite behind its socket', () => {
     });
     // Several runners, because the regions of a demonstration all migrate.
     const results = await Promise.all([migrate(url), migrate(url), migrate(url)]);
-    expect(results.flatMap(({ applied }) => applied)).toHaveLength(2);
+    expect(results.flatMap(({ applied }) => applied)).toHaveLength(3);
     store = createPostgresStore({ url, log: keptLog() });
     // A first boot takes three seconds of a processor that may be busy.
   }, 120_000);
@@ -42,6 +43,7 @@ describe('PGlite behind its socket', () => {
   });
 
   windowStoreContract('PGlite', () => ({ store, url }), 8);
+  changeStoreContract('PGlite', () => store);
 
   async function connect(): Promise<Client> {
     const client = new Client({ connectionString: url, query_timeout: 10_000 });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate } from '../../src/analytics/migrate.ts';
 import { createPostgresStore, type PostgresStore } from '../../src/analytics/postgres-store.ts';
 import { WindowStoreUnavailable } from '../../src/analytics/window-store.ts';
+import { changeStoreContract } from '../contracts/change-store-contract.ts';
 import { windowStoreContract } from '../contracts/window-store-contract.ts';
 import { postgresAvailable, run, startPostgres, type Postgres } from '../support/postgres.ts';
 import { recordsOf } from './commits.ts';
@@ -23,6 +24,7 @@ describe.skipIf(!postgresAvailable)('with Postgres', () => {
   });
 
   windowStoreContract('Postgres', () => ({ store, url }));
+  changeStoreContract('Postgres', () => store);
 
   it('[WIN-8] a replay writes nothing: rows that hold as much are left alone', async () => {
     const records = recordsOf(20);

@@ -36,12 +36,14 @@ export async function startEmbeddedCluster(plan: ClusterPlan, runtime: Runtime, 
     for (const region of plan.regions) {
       const config = readConfig(childEnvironment(regionEnvironment(plan, region, topologyFile)));
       const log = createLog({ region: region.id, level: plan.logLevel, destination: { write: say } });
+      const database = createPostgresStore({ url: plan.databaseUrl, log });
       const parts = {
         logWriter: network.writer(region.id),
         logReaders: new Map(ids.filter((id) => id !== region.id).map((id) => [id, network.reader(id, region.id)])),
         hotStore: () => createMemoryStore(new MemoryJournal()),
         windowQueue: createMemoryWindowQueue(),
-        windowStore: createPostgresStore({ url: plan.databaseUrl, log }),
+        windowStore: database,
+        changeStore: database,
       };
       started.push(await startRegion(config, () => parts, { runtime, log }));
     }
