@@ -27,6 +27,8 @@ export interface Config {
   readonly logLevel: string;
   /** Connections of viewers at most. */
   readonly viewersMax: number;
+  /** Proxies of one's own in front, whose `X-Forwarded-For` is believed. */
+  readonly proxies: number;
 }
 
 /** A variable is missing or wrong. The message names it and says what is expected. */
@@ -48,6 +50,7 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
   ['OVATION_POLICY_FILE', 'path of a policy document: palette, limits, ended streams'],
   ['OVATION_LOG_LEVEL', 'debug, info, warn, error or silent (default info)'],
   ['OVATION_VIEWERS_MAX', 'viewer connections at most (default 50000)'],
+  ['OVATION_PROXIES', 'proxies in front that append to X-Forwarded-For (default 0: the header is ignored)'],
 ];
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'];
@@ -76,6 +79,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     policy: policyFile === undefined ? DEFAULT_BASE : parsePolicy(readJsonFile('OVATION_POLICY_FILE', policyFile)),
     logLevel,
     viewersMax: integer('OVATION_VIEWERS_MAX', read, 50_000, 1, 1_000_000),
+    proxies: integer('OVATION_PROXIES', read, 0, 0, 8),
   });
 }
 

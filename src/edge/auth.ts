@@ -2,13 +2,13 @@
  * Authentication: JSON Web Tokens, verified by `jose` with an HS256 secret or a JWKS.
  *
  * Claims: `sub` is the viewer id, `streams` a list of stream ids or `"*"`, `role` one of viewer,
- * moderator, admin; `exp` is required. Without a key the region is open to everybody, and says so.
+ * moderator, admin, `device` optional; `exp` is required. Without a key the region is open to everybody, and says so.
  */
 
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { isId } from '../../crdt/ids.ts';
 import type { Clock, Log } from '../../regions/runtime.ts';
-import { isViewerId } from '../protocol/message-rules.ts';
+import { isDeviceId, isViewerId } from '../protocol/message-rules.ts';
 import type { TokenKey } from './options.ts';
 import { Problem } from './problem.ts';
 
@@ -18,6 +18,8 @@ export interface Claims {
   readonly viewer: string;
   readonly streams: '*' | readonly string[];
   readonly role: Role;
+  /** Which of the viewer's devices the token was issued to; null when it does not say. */
+  readonly device: string | null;
   /** Milliseconds since the epoch. */
   readonly expiresAt: number;
   /** Null when the token does not say. */
@@ -124,18 +126,19 @@ function sharedSecret(secret: string): JWTVerifyGetKey {
 }
 
 function claimsOf(payload: JWTPayload): Claims {
-  const { sub, streams = [], role = 'viewer' } = payload;
+  const { sub, streams = [], role = 'viewer', device = null } = payload;
   if (!isViewerId(sub)) throw new Problem('unauthenticated', 'The claim "sub" must be a viewer id.');
+  if (device !== null && !isDeviceId(device)) throw new Problem('unauthenticated', 'The claim "device" must be a device id.');
   if (role !== 'viewer' && role !== 'moderator' && role !== 'admin') {
     throw new Problem('unauthenticated', 'The claim "role" must be viewer, moderator or admin.');
   }
   // jose has seen to it that `exp` is there and that both are numbers.
   const times = { expiresAt: payload.exp! * 1000, issuedAt: payload.iat === undefined ? null : payload.iat * 1000 };
-  if (streams === '*') return { viewer: sub, streams, role, ...times };
+  if (streams === '*') return { viewer: sub, streams, role, device, ...times };
   if (!Array.isArray(streams) || !streams.every(isId)) {
     throw new Problem('unauthenticated', 'The claim "streams" must be a list of stream ids, or "*".');
   }
-  return { viewer: sub, streams, role, ...times };
+  return { viewer: sub, streams, role, device, ...times };
 }
 
 /** What went wrong with the token; keys that cannot be fetched are our trouble, not the viewer's. */

@@ -13,8 +13,8 @@ type ReactionPayload = Static<typeof ReactionSchema>;
 
 const validator = Compile(ReactionSchema);
 
-/** @throws Problem invalid-batch */
-export function batchOf(value: unknown): Batch {
+/** `address` is the network that it came from. @throws Problem invalid-batch */
+export function batchOf(value: unknown, address: string | null): Batch {
   // What a viewer's client sends again must mean the same again, so nothing is repaired or guessed.
   if (!validator.Check(value)) throw new Problem('invalid-batch', explain(value));
   const payload: ReactionPayload = value;
@@ -33,8 +33,8 @@ export function batchOf(value: unknown): Batch {
   return {
     stream: payload.stream_id as StreamId,
     viewer: payload.viewer_id,
-    device: null,
-    address: null,
+    device: payload.device_id ?? null,
+    address,
     session: payload.session_id ?? null,
     sequence: payload.seq ?? 0,
     reactions,

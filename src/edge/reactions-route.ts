@@ -10,6 +10,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Batch, IngestReply } from '../aggregator/ingest.ts';
 import { problemDocument, type ProblemDocument } from '../protocol/problems.ts';
 import { bearerToken, requireStream, requireViewer, type Authenticator, type Claims } from './auth.ts';
+import { networkOf } from './network.ts';
 import { isAllowedOrigin, type EdgeLimits, type EdgeOptions } from './options.ts';
 import { PostLimiter } from './post-limiter.ts';
 import { Problem, refusalOf } from './problem.ts';
@@ -62,14 +63,15 @@ export function reactionsRoute(
       throw new Problem('wrong-region', `This is region ${options.region}. What another one may have counted belongs there.`);
     }
     const { body } = request;
+    const network = networkOf(request.socket.remoteAddress, request.headers['x-forwarded-for'], config.proxies ?? 0);
     const claims = authenticator.open ? null : await authenticator.verify(bearerToken(request.headers.authorization));
     reply.code(202);
-    if (!Array.isArray(body)) return counted(body, claims);
+    if (!Array.isArray(body)) return counted(body, claims, network);
     if (body.length === 0 || body.length > REACTIONS_PER_POST_MAX) {
       throw new Problem('invalid-batch', `Send 1 to ${REACTIONS_PER_POST_MAX} reactions at once.`);
     }
     const outcomes = await Promise.all(
-      body.map((item: unknown) => counted(item, claims).catch((error: unknown) => refusedItem(item, error))),
+      body.map((item: unknown) => counted(item, claims, network).catch((error: unknown) => refusedItem(item, error))),
     );
     const results = outcomes.map((outcome) => ('error' in outcome ? outcome.result : outcome));
     const first = outcomes.find((outcome) => 'error' in outcome);
@@ -78,9 +80,11 @@ export function reactionsRoute(
   }
 
   /** @throws Problem */
-  async function counted(item: unknown, claims: Claims | null): Promise<Counted> {
+  async function counted(item: unknown, claims: Claims | null, network: string | null): Promise<Counted> {
     try {
-      const batch = batchOf(item);
+      const posted = batchOf(item, network);
+      const device = claims?.device ?? null;
+      const batch = device === null ? posted : { ...posted, device };
       if (claims !== null) {
         requireViewer(claims, batch.viewer);
         requireStream(claims, batch.stream);

@@ -37,6 +37,9 @@ export const ReactionSchema = Type.Object(
   {
     stream_id: id('what is reacted to'),
     viewer_id: Type.String({ pattern: '^[\\x21-\\x7e]{1,128}$', description: 'who reacts; the claim sub of the token' }),
+    device_id: Type.Optional(
+      Type.String({ pattern: '^[\\x21-\\x7e]{1,128}$', description: 'what the app calls the viewer’s device; the claim device of the token wins' }),
+    ),
     emoji_id: Type.Optional(id('what it is reacted with')),
     count_since_last: Type.Optional(taps),
     reactions: Type.Optional(

@@ -16,6 +16,7 @@ import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type FrameMessage } from '../pro
 import { bearerToken, type Authenticator } from './auth.ts';
 import { Fanout } from './fanout.ts';
 import { BATCH_MS, FRAME_MS, frameMessageOf } from './frame-message.ts';
+import { networkOf } from './network.ts';
 import { MESSAGE_BYTES_MAX, isAllowedOrigin, type EdgeLimits, type EdgeOptions } from './options.ts';
 import { within } from './problem.ts';
 import { emptyStats, type SocketContext } from './socket-context.ts';
@@ -96,7 +97,9 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
   function accept(request: IncomingMessage, webSocket: WebSocket, raw: Duplex): void {
     const stream = STREAM_PATH.exec(request.url!)![1] as StreamId;
     const encoding = encodingOf(webSocket.protocol) ?? 'json';
-    const socket = new ViewerSocket(context, webSocket, raw, stream, encoding, bearerToken(request.headers.authorization));
+    const { authorization, 'x-forwarded-for': forwarded } = request.headers;
+    const network = networkOf(request.socket.remoteAddress, forwarded, config.proxies ?? 0);
+    const socket = new ViewerSocket(context, webSocket, raw, stream, encoding, bearerToken(authorization), network);
     sockets.add(socket);
     context.stats.sockets = sockets.size;
     webSocket.once('close', () => {

@@ -36,10 +36,12 @@ export class ViewerSocket {
   readonly #webSocket: WebSocket;
   readonly #context: SocketContext;
   readonly #headerToken: string | undefined;
+  readonly #network: string | null;
   readonly #bornAt: number;
   #state: State = 'new';
   #session = '';
   #viewer = '';
+  #device: string | null = null;
   /** Null for who never sends. */
   #inFlight: InFlight | null = null;
   /** Batches that came before the token was verified. */
@@ -57,6 +59,7 @@ export class ViewerSocket {
     stream: StreamId,
     encoding: Encoding,
     headerToken: string | undefined,
+    network: string | null,
   ) {
     this.stream = stream;
     this.encoding = encoding;
@@ -64,6 +67,7 @@ export class ViewerSocket {
     this.#webSocket = webSocket;
     this.#context = context;
     this.#headerToken = headerToken;
+    this.#network = network;
     this.#bornAt = this.#heardAt = this.#budgetAt = context.seconds;
     this.#budget = context.limits.messageBurstMax;
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
@@ -152,6 +156,7 @@ export class ViewerSocket {
     if (this.#state !== 'new') throw new MalformedMessage('hello was said already');
     this.#session = hello.session_id;
     this.#viewer = hello.viewer_id;
+    this.#device = hello.device_id ?? null;
     const { authenticator } = this.#context;
     if (authenticator.open) return this.#becomeSender();
     this.#state = 'verifying';
@@ -161,6 +166,7 @@ export class ViewerSocket {
         try {
           requireViewer(claims, hello.viewer_id);
           requireStream(claims, this.stream);
+          this.#device = claims.device ?? this.#device;
           this.#becomeSender();
         } catch (error) {
           this.#refuseProblem(error as Problem);
@@ -191,8 +197,8 @@ export class ViewerSocket {
       {
         stream: this.stream,
         viewer: this.#viewer,
-        device: null,
-        address: null,
+        device: this.#device,
+        address: this.#network,
         session: this.#session,
         sequence: seq,
         reactions: reactions.map(({ emoji_id, count }): Reaction => [emoji_id as EmojiId, count]),

@@ -25,8 +25,8 @@ export function decodeClientJson(text: string): ClientMessage {
       onlyFields(fields, ['type', 'seq', 'reactions', 'timestamp', 'via']);
       return batchOf(fields['seq'], fields['timestamp'], reactionsOf(fields['reactions']), fields['via']);
     case 'hello':
-      onlyFields(fields, ['type', 'session_id', 'viewer_id', 'token', 'unacked_from']);
-      return helloOf(fields['session_id'], fields['viewer_id'], fields['token'], fields['unacked_from']);
+      onlyFields(fields, ['type', 'session_id', 'viewer_id', 'token', 'unacked_from', 'device_id']);
+      return helloOf(fields['session_id'], fields['viewer_id'], fields['token'], fields['unacked_from'], fields['device_id']);
     default:
       throw new MalformedMessage('type must be "hello" or "batch"');
   }

@@ -30,6 +30,8 @@ export function isViewerId(value: unknown): value is string {
   return typeof value === 'string' && VIEWER_ID.test(value);
 }
 
+export const isDeviceId = isViewerId;
+
 export function isSequence(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1;
 }
@@ -53,17 +55,19 @@ export function isText(value: unknown): value is string {
 }
 
 /** @throws MalformedMessage */
-export function helloOf(session: unknown, viewer: unknown, token: unknown, unackedFrom: unknown): Hello {
+export function helloOf(session: unknown, viewer: unknown, token: unknown, unackedFrom: unknown, device: unknown): Hello {
   expect(isId(session), 'hello.session_id must match [A-Za-z0-9_-]{1,64}');
   expect(isViewerId(viewer), 'hello.viewer_id must be 1 to 128 visible ASCII characters');
   expect(token === undefined || (isText(token) && TOKEN.test(token)), 'hello.token must be a token as it was issued');
   expect(unackedFrom === undefined || isSequence(unackedFrom), 'hello.unacked_from must be a whole number from 1');
+  expect(device === undefined || isDeviceId(device), 'hello.device_id must be 1 to 128 visible ASCII characters');
   return {
     type: 'hello',
     session_id: session,
     viewer_id: viewer,
     ...(token === undefined ? {} : { token }),
     ...(unackedFrom === undefined ? {} : { unacked_from: unackedFrom }),
+    ...(device === undefined ? {} : { device_id: device }),
   };
 }
 

@@ -27,6 +27,8 @@ export interface Hello {
   readonly token?: string;
   /** The lowest sequence number that is not acknowledged yet, after a reconnect. */
   readonly unacked_from?: number;
+  /** What the viewer's app calls its device, for limits per device; a claim of the token wins. */
+  readonly device_id?: string;
 }
 
 export interface BatchMessage {

@@ -21,7 +21,7 @@ export function writeClientMessage(message: ClientMessage): Uint8Array<ArrayBuff
   if (message.type === 'batch') {
     for (const { emoji_id, count } of message.reactions) fields.push(emoji_id, count);
     if (message.via !== undefined) fields.push(message.via);
-  }
+  } else if (message.device_id !== undefined) fields.push(message.device_id);
   const bytes: number[] = [];
   writeList(bytes, fields);
   return Uint8Array.from(bytes);

@@ -12,7 +12,8 @@ import { REACTIONS_PER_BATCH_MAX, type BatchMessage, type ClientMessage, type Fr
 import { readBatch } from './msgpack-batch.ts';
 import { FIELDS_PER_EMOJI, RATE_UNITS, TYPE, serverMessageOfFields } from './msgpack-fields.ts';
 
-const HELLO_FIELDS = 5;
+/** The last one, the device, may be left out. */
+const HELLO_FIELDS = 6;
 const BATCH_HEAD_FIELDS = 3;
 const EMOJI_PER_FRAME_MAX = 1024;
 
@@ -55,8 +56,8 @@ export function decodeClientSlowly(bytes: Uint8Array): ClientMessage {
     case TYPE.batch:
       return batchOfFields(fields);
     case TYPE.hello:
-      expect(fields.length === HELLO_FIELDS, `a hello has ${HELLO_FIELDS} elements`);
-      return helloOf(fields[1], fields[2], fields[3] ?? undefined, fields[4] ?? undefined);
+      expect(fields.length === HELLO_FIELDS || fields.length === HELLO_FIELDS - 1, `a hello has ${HELLO_FIELDS - 1} or ${HELLO_FIELDS} elements`);
+      return helloOf(fields[1], fields[2], fields[3] ?? undefined, fields[4] ?? undefined, fields[5]);
     default:
       throw new MalformedMessage(`the first element must be ${TYPE.hello} (hello) or ${TYPE.batch} (batch)`);
   }
@@ -69,7 +70,8 @@ export function decodeServerMsgpack(bytes: Uint8Array): ServerMessage {
 
 function clientFields(message: ClientMessage): unknown[] {
   if (message.type === 'hello') {
-    return [TYPE.hello, message.session_id, message.viewer_id, message.token ?? null, message.unacked_from ?? null];
+    const { session_id, viewer_id, token = null, unacked_from = null, device_id } = message;
+    return [TYPE.hello, session_id, viewer_id, token, unacked_from, ...(device_id === undefined ? [] : [device_id])];
   }
   const fields: unknown[] = [TYPE.batch, message.seq, message.timestamp];
   for (const { emoji_id, count } of message.reactions) fields.push(emoji_id, count);

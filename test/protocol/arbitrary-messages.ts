@@ -38,6 +38,7 @@ const hello: fc.Arbitrary<Hello> = fc.record(
     viewer_id: fc.stringMatching(/^[\x21-\x7e]{1,128}$/),
     token: fc.stringMatching(/^[A-Za-z0-9_.-]{1,300}$/),
     unacked_from: sequence,
+    device_id: fc.stringMatching(/^[\x21-\x7e]{1,128}$/),
   },
   { requiredKeys: ['type', 'session_id', 'viewer_id'] },
 );

@@ -74,6 +74,7 @@ export async function startThreeRegions(options: { shardCount: number; policy?: 
       policy: options.policy ?? DEFAULT_BASE,
       logLevel: 'silent',
       viewersMax: 10_000,
+      proxies: 0,
     };
   };
 
