@@ -69,9 +69,10 @@ export interface LogWriter {
   append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void>;
 
   /**
-   * Removes keys: once resolved the log keeps nothing of them, also after a restart, and readers that
-   * have not read them never will. Readers that have are told nothing. Keys that are not there are fine.
-   * The end of the log does not go back, whatever was removed: positions stay good.
+   * Removes keys: once resolved the log keeps nothing of them, and readers that have not read them never
+   * will. Readers that have are told nothing. Keys that are not there are fine. The end of the log does not
+   * go back, whatever was removed: positions stay good. A server that is killed may have removed messages
+   * back when it starts: who does not want them removes again what `open` visits.
    * After a rejection any subset may be gone; removing again is right, after `open`.
    * @throws LogUnavailable, LogFenced, MalformedKey
    */

@@ -152,9 +152,9 @@ class NatsLogWriter implements LogWriter {
     try {
       if (failure === undefined) {
         // Only what was there before: a successor may write the same keys at this moment.
-        await nats.purgeSubjects(this.#stream, subjects, this.#known?.sequence ?? 0);
+        await nats.removeSubjects(this.#stream, subjects, this.#known?.sequence ?? 0);
       } else if (await this.#isFull(nats, known, failure)) {
-        await nats.purgeSubjects(this.#stream, subjects, known.sequence + 1);
+        await nats.removeSubjects(this.#stream, subjects, known.sequence + 1);
         failure = await this.#publishAll(nats, known, [mark]);
       }
     } catch (error) {

@@ -361,12 +361,29 @@ export function logContract(adapter: string, createWorld: () => Promise<LogWorld
       await expect(writer.remove(['row.1'])).rejects.toThrow(LogUnavailable);
       await world.start();
       expect(await writer.open(nobody)).toMatchObject({ intact: true });
+      // A server that was killed may have some back; they can be removed again.
+      const back = (await kept()).map(({ key }) => key);
+      await writer.remove(back);
       expect(await kept()).toEqual([]);
       const after = follow(before.position);
       await writer.append([message('new', '1')]);
       await expect.poll(() => texts(after.messages)).toEqual(['new=1']);
       expect(after.starts).toEqual([before.position]);
       expect(after.messages[0]!.sequence).toBeGreaterThan(before.position!.sequence);
+    });
+
+    test('[LOG-17] a reader that is behind misses nothing of what stays', async () => {
+      const writer = await openWriter();
+      const keys = Array.from({ length: 5_000 }, (_, index) => `row.${index}`);
+      await writer.append(keys.map((key) => message(key, '1')));
+      const following = follow();
+      await expect.poll(() => following.starts.length, { interval: 1 }).toBe(1);
+      const removed = new Set(keys.filter((_, index) => index % 50 === 49));
+      for (const key of removed) await writer.remove([key]);
+      await writer.append([message('end', '1')]);
+      await expect.poll(() => following.messages.at(-1)?.key).toBe('end');
+      const read = new Set(following.messages.map(({ key }) => key));
+      expect(keys.filter((key) => !removed.has(key) && !read.has(key))).toEqual([]);
     });
 
     test('[LOG-17] a writer that another has followed removes nothing', async () => {
