@@ -200,6 +200,10 @@ export async function startRegion(
     control: { plane, changes: changeStore && ((document, limit) => changeStore.changes(document, limit)) },
     runtime,
     log,
+  plane.onPolicy((stream) => {
+    for (const shard of stream === null ? shards : [shardFor(stream)]) shard.policyChanged(stream);
+  });
+
     observeAckMs: metrics.observeAckMs,
   });
   const health = createHealth();

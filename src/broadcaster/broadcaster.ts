@@ -2,8 +2,8 @@
  * The broadcaster: the ledger → frames for whoever is watched.
  *
  * Every tick it makes at most one frame per watched stream, and only when there is something to tell:
- * the counts, the rates, the viewers, a region's staleness or the level changed, or nothing was said
- * for `keepAliveMs`. Its work follows the streams that are watched and changed; neither the number of
+ * the counts, the rates, the viewers, a region's staleness, the level or the policy changed, or nothing
+ * was said for `keepAliveMs`. Its work follows the streams that are watched and changed; neither the number of
  * viewers nor streams that nobody watches cost anything. What it keeps of a stream is dropped with
  * its last viewer.
  */
@@ -11,7 +11,7 @@
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import type { DirtyRows, Ledger } from '../../crdt/ledger.ts';
 import type { Cancel, Runtime } from '../../regions/runtime.ts';
-import type { PolicyOf } from '../moderation/policy.ts';
+import type { Policy, PolicyOf } from '../moderation/policy.ts';
 import { bookEntries, countsByRegion } from './books.ts';
 import type { Frame, FrameFeed, Level, StreamBooks } from './frame-feed.ts';
 import { advanceCrowd, frameNumbers, quietCrowd, type Crowd } from './frame.ts';
@@ -87,6 +87,8 @@ interface WatchedStream {
   changed: boolean;
   framedAt: number;
   framedViewers: number;
+  /** Decides on level and order; null before the first frame. */
+  framedPolicy: Policy | null;
 }
 
 interface ReadStream {
@@ -145,7 +147,8 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     const viewers = entry.viewers + peerViewers(stream);
     const moving = entry.changed || entry.crowd.rates.size > 0;
     const keptAlive = at - entry.framedAt >= options.keepAliveMs;
-    if (!moving && !moodChanged && viewers === entry.framedViewers && !keptAlive) return;
+    const policy = policyOf(stream);
+    if (!moving && !moodChanged && viewers === entry.framedViewers && policy === entry.framedPolicy && !keptAlive) return;
     const counts = entry.changed ? countsByRegion(ledger.tally(stream)) : entry.crowd.counts;
     const { crowd, hints } = advanceCrowd(entry.crowd, counts, {
       elapsedMs,
@@ -156,6 +159,7 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     entry.changed = false;
     entry.framedAt = at;
     entry.framedViewers = viewers;
+    entry.framedPolicy = policy;
     stats.frames += 1;
     if (!moving) stats.keepAliveFrames += 1;
     send(makeFrame(stream, at, crowd, hints, viewers, stale));
@@ -169,8 +173,10 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     viewers: number,
     stale: Readonly<Record<string, number | null>>,
   ): Frame {
-    const numbers = frameNumbers(policyOf(stream).palette.keys(), crowd, hints);
-    return { stream, region, at, level: level(), ...numbers, viewers, staleness: stale };
+    const policy = policyOf(stream);
+    const numbers = frameNumbers(policy.palette.keys(), crowd, hints);
+    // What a moderator insists on stands above what the region would choose.
+    return { stream, region, at, level: policy.level ?? level(), ...numbers, viewers, staleness: stale };
   }
 
   function send(frame: Frame): void {
@@ -195,6 +201,7 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
         changed: false,
         framedAt: -Infinity,
         framedViewers: 0,
+        framedPolicy: null,
       };
       watched.set(stream, entry);
       reads.delete(stream);

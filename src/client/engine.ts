@@ -173,8 +173,17 @@ export class Engine {
       }
       case 'pace':
         this.#batchMs = message.batch_ms;
+        this.#adopt(message.palette);
         this.#listeners.emit('pace', { batchMs: message.batch_ms, level: message.level });
     }
+  }
+
+  #adopt(palette: Palette = {}): void {
+    if (Object.keys(palette).length === 0) return;
+    this.palette = palette;
+    this.#isPaletteKnown = true;
+    const unknown = this.#dropWaiting((emoji) => !Object.hasOwn(palette, emoji));
+    if (unknown > 0) this.report('unknown-emoji', 'Some emoji tapped are not in the palette of the stream', false);
   }
 
   #welcome({ region, palette, batch_ms, totals }: Welcome): void {
@@ -194,12 +203,7 @@ export class Engine {
       });
       this.#connector.send(session.resends(now, true));
     }
-    if (Object.keys(palette).length > 0) {
-      this.palette = palette;
-      this.#isPaletteKnown = true;
-      const unknown = this.#dropWaiting((emoji) => !Object.hasOwn(palette, emoji));
-      if (unknown > 0) this.report('unknown-emoji', 'Some emoji tapped are not in the palette of the stream', false);
-    }
+    this.#adopt(palette);
     this.#show(totals, false);
     if (before !== null) this.#discontinuity(before.region === region ? 'reconnected' : 'moved');
     this.#turn();

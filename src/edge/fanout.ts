@@ -33,6 +33,8 @@ export interface Member {
   /** False once a close frame was sent: nothing may follow it. */
   readonly isOpen: () => boolean;
   level: Level;
+  /** The version of the stream's palette that the client was told last. */
+  paletteVersion: number;
   /** The version of the stream's frame that was written last. */
   version: number;
   isBehind: boolean;
@@ -42,10 +44,16 @@ export interface Member {
   idleSweeps: number;
 }
 
+/** Emoji id → glyph, in the order to show. */
+type Palette = ReadonlyMap<string, string>;
+
 interface Room {
   readonly members: Set<Member>;
   frame: FrameMessage | null;
   version: number;
+  /** Null when nobody said. */
+  palette: Palette | null;
+  paletteVersion: number;
   /** The newest frame as bytes, by encoding; made when first needed. */
   readonly bytes: { [encoding in Encoding]: Buffer | null };
 }
@@ -62,25 +70,28 @@ export class Fanout {
     this.#idleSweepsMax = idleSweepsMax;
   }
 
-  /** `level` is the one that the client already knows of. */
+  /** `level` and `palette` are those that the client already knows of. */
   join(
     stream: StreamId,
     socket: FanoutSocket,
     encoding: Encoding,
     isOpen: () => boolean = () => true,
     level: Level = 'exact',
+    palette: Palette | null = null,
   ): Member {
     let room = this.#rooms.get(stream);
     if (room === undefined) {
-      room = { members: new Set(), frame: null, version: 0, bytes: { json: null, msgpack: null } };
+      room = { members: new Set(), frame: null, version: 0, palette: null, paletteVersion: 0, bytes: { json: null, msgpack: null } };
       this.#rooms.set(stream, room);
     }
+    adoptPalette(room, palette);
     const member: Member = {
       stream,
       encoding,
       socket,
       isOpen,
       level,
+      paletteVersion: room.paletteVersion,
       version: room.version,
       isBehind: false,
       isMember: true,
@@ -107,9 +118,10 @@ export class Fanout {
     return this.#rooms.get(stream)?.frame ?? null;
   }
 
-  publish(stream: StreamId, frame: FrameMessage): void {
+  publish(stream: StreamId, frame: FrameMessage, palette: Palette | null = null): void {
     const room = this.#rooms.get(stream);
     if (room === undefined) return;
+    adoptPalette(room, palette);
     room.frame = frame;
     room.version += 1;
     room.bytes.json = null;
@@ -163,11 +175,25 @@ export class Fanout {
   #bytesFor(room: Room, member: Member): Buffer {
     const frame = room.frame!;
     const bytes = (room.bytes[member.encoding] ??= webSocketMessage(frame, member.encoding));
-    if (member.level === frame.level) return bytes;
+    const isPaletteNew = member.paletteVersion !== room.paletteVersion;
+    if (member.level === frame.level && !isPaletteNew) return bytes;
     member.level = frame.level;
-    const pace = { type: 'pace', batch_ms: BATCH_MS[frame.level], level: frame.level } as const;
+    member.paletteVersion = room.paletteVersion;
+    const palette = isPaletteNew ? { palette: Object.fromEntries(room.palette!) } : {};
+    const pace = { type: 'pace', batch_ms: BATCH_MS[frame.level], level: frame.level, ...palette } as const;
     return Buffer.concat([webSocketMessage(pace, member.encoding), bytes]);
   }
+}
+
+function adoptPalette(room: Room, palette: Palette | null): void {
+  if (palette === null || palette === room.palette) return;
+  if (room.palette !== null && !isSamePalette(room.palette, palette)) room.paletteVersion += 1;
+  room.palette = palette;
+}
+
+/** Also in its order. */
+function isSamePalette(a: Palette, b: Palette): boolean {
+  return a.size === b.size && JSON.stringify([...a]) === JSON.stringify([...b]);
 }
 
 /** A whole WebSocket message, header included, as a server sends it (RFC 6455 §5.2: final, unmasked). */

@@ -53,7 +53,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     seconds: 0,
     isDraining: false,
   };
-  const forgetFrames = feed.onFrame((frame) => fanout.publish(frame.stream, frameMessageOf(frame)));
+  const forgetFrames = feed.onFrame((frame) => fanout.publish(frame.stream, frameMessageOf(frame), options.policyOf(frame.stream).palette));
   const stopSweeping = runtime.timers.every(SWEEP_MS, () => {
     context.seconds += 1;
     for (const socket of sockets) socket.sweep();
@@ -119,10 +119,11 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
 
   function welcome(socket: ViewerSocket, { level, totals }: FrameMessage): void {
     if (!socket.isOpen()) return;
-    const palette = Object.fromEntries(options.policyOf(socket.stream).palette);
+    const known = options.policyOf(socket.stream).palette;
+    const palette = Object.fromEntries(known);
     const pace = { batch_ms: BATCH_MS[level], frame_ms: FRAME_MS[level] };
     socket.send({ type: 'welcome', region: options.region, palette, ...pace, totals });
-    socket.member = fanout.join(socket.stream, socket.raw as Socket, socket.encoding, socket.isOpen, level);
+    socket.member = fanout.join(socket.stream, socket.raw as Socket, socket.encoding, socket.isOpen, level, known);
   }
 
   function newestFrame(stream: StreamId): Promise<FrameMessage> {

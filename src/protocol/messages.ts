@@ -93,6 +93,8 @@ export interface Pace {
   readonly type: 'pace';
   readonly batch_ms: number;
   readonly level: FrameMessage['level'];
+  /** The palette from now on, when it has changed. */
+  readonly palette?: Readonly<Record<string, string>>;
 }
 
 export interface Goaway {

@@ -98,7 +98,7 @@ function serverFields(message: ServerMessage): unknown[] {
       return [TYPE.error, seq, code, text, temporary, retry_after_ms ?? null];
     }
     case 'pace':
-      return [TYPE.pace, message.batch_ms, LEVELS_IN_ORDER.indexOf(message.level)];
+      return [TYPE.pace, message.batch_ms, LEVELS_IN_ORDER.indexOf(message.level), ...(message.palette === undefined ? [] : [message.palette])];
     case 'goaway':
       return [TYPE.goaway, message.retry_after_ms];
   }

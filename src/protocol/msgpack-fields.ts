@@ -41,7 +41,7 @@ export function serverMessageOfFields(fields: unknown): ServerMessage {
         retry_after_ms: e ?? undefined,
       });
     case TYPE.pace:
-      return serverMessageOf({ type: 'pace', batch_ms: a, level: levelOf(b) });
+      return serverMessageOf({ type: 'pace', batch_ms: a, level: levelOf(b), palette: c });
     case TYPE.goaway:
       return serverMessageOf({ type: 'goaway', retry_after_ms: a });
     default:

@@ -54,6 +54,7 @@ const SERVER_MESSAGES: { readonly [type in ServerMessage['type']]: (fields: Fiel
     type: 'pace',
     batch_ms: field(fields, 'batch_ms', isCount),
     level: field(fields, 'level', isLevel),
+    ...(fields['palette'] === undefined ? {} : { palette: recordOf(fields['palette'], isText, 'palette') }),
   }),
   goaway: (fields) => ({ type: 'goaway', retry_after_ms: field(fields, 'retry_after_ms', isCount) }),
 };

@@ -4,7 +4,7 @@ import { parseEmojiId, parseStreamId, type StreamId } from '../../crdt/ids.ts';
 import { Ledger } from '../../crdt/ledger.ts';
 import { createBroadcaster, type Broadcaster, type BroadcasterOptions } from '../../src/broadcaster/broadcaster.ts';
 import type { Frame, Level } from '../../src/broadcaster/frame-feed.ts';
-import { DEFAULT_POLICY } from '../../src/moderation/policy.ts';
+import { DEFAULT_POLICY, type Policy } from '../../src/moderation/policy.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
 
 const DERBY = parseStreamId('derby');
@@ -15,6 +15,7 @@ let ledger: Ledger;
 let staleness: Record<string, number | null>;
 let peerViewers: number;
 let level: Level;
+let policy: Policy;
 let broadcaster: Broadcaster;
 let sequence: number;
 
@@ -24,6 +25,7 @@ beforeEach(() => {
   staleness = { eu: 100 };
   peerViewers = 0;
   level = 'exact';
+  policy = DEFAULT_POLICY;
   sequence = 0;
   broadcaster = build();
   broadcaster.start();
@@ -34,7 +36,7 @@ function build(options: Partial<BroadcasterOptions> = {}): Broadcaster {
     region: 'us',
     ledger,
     runtime,
-    policyOf: () => DEFAULT_POLICY,
+    policyOf: (stream) => (stream === DERBY ? policy : DEFAULT_POLICY),
     staleness: () => ({ ...staleness }),
     peerViewers: () => peerViewers,
     currentActor: () => 'us/0/1',
@@ -68,6 +70,24 @@ describe('broadcaster', () => {
     expect(frames).toHaveLength(5);
     expect(frames.at(-1)).toMatchObject({ stream: 'derby', region: 'us', totals: { heart: 1_000 }, viewers: 3, level: 'exact' });
     expect(frames.reduce((sum, frame) => sum + (frame.hints['heart'] ?? 0), 0)).toBeLessThanOrEqual(1_000);
+  });
+
+  it('[FRAME-11] a level that a moderator insists on is told in the next tick, on that stream alone, and taken back so', async () => {
+    const { edge, frames } = connect();
+    edge.watch(DERBY, 1);
+    edge.watch(GALA, 1);
+    await runtime.runFor(1_000);
+    const told = async (): Promise<unknown[]> => {
+      frames.length = 0;
+      await runtime.runFor(200);
+      return frames.map(({ stream, level: shown }) => [stream, shown]);
+    };
+    policy = { ...DEFAULT_POLICY, level: 'hearts' };
+    expect(await told()).toEqual([['derby', 'hearts']]);
+    expect(await told()).toEqual([]);
+    expect((await edge.read(DERBY)).level).toBe('hearts');
+    policy = { ...DEFAULT_POLICY };
+    expect(await told()).toEqual([['derby', 'exact']]);
   });
 
   it('[FRAME-7] says nothing new on an idle stream but a keep-alive every 2 s', async () => {

@@ -172,6 +172,23 @@ test('[SDK-1] the first tap after a pause goes at once, what follows together, a
   reactions.close();
 });
 
+test('[SDK-18] a palette that a moderator changes is the one from then on', async () => {
+  const runtime = createSimulatedRuntime(5);
+  const world = new SimulatedWorld(runtime, 'us');
+  const reactions = createReactions({ endpoints: 'https://us.test', streamId: 'derby', platform: world.platform() });
+  await runtime.runUntil(() => reactions.state === 'connected');
+  const errors: string[] = [];
+  reactions.on('error', ({ code }) => errors.push(code));
+  for (const socket of world.region('us').sockets) socket.deliver({ type: 'pace', batch_ms: 250, level: 'exact', palette: { star: '⭐' } });
+  expect(reactions.palette).toEqual({ star: '⭐' });
+  reactions.tap('heart');
+  reactions.tap('star');
+  expect(errors).toEqual(['unknown-emoji']);
+  await runtime.runFor(1_000);
+  expect(world.sent.map(({ batch }) => batch.reactions)).toEqual([[{ emoji_id: 'star', count: 1 }]]);
+  reactions.close();
+});
+
 test('[SDK-2] at most 32 batches are out; a region that counts nothing gets no more', async () => {
   const runtime = createSimulatedRuntime(5);
   const world = new SimulatedWorld(runtime, 'us');

@@ -170,6 +170,28 @@ describe('fan-out', () => {
     expect(messagesOf(slow, 'msgpack').map((message) => message.type)).toEqual(['frame', 'pace', 'frame', 'frame']);
   });
 
+  it('[EDGE-41] a palette that changed is told to each socket once, before the next frame, also to who missed it or came meanwhile', () => {
+    const fanout = new Fanout();
+    const hearts = new Map([['heart', '❤️']]);
+    const stars = new Map([...hearts, ['star', '⭐']]);
+    const [quick, slow, late] = [new FakeSocket(), new FakeSocket(), new FakeSocket()];
+    fanout.join(derby, quick, 'json', () => true, 'exact', hearts);
+    fanout.join(derby, slow, 'msgpack', () => true, 'exact', hearts);
+    fanout.publish(derby, frame(1), hearts);
+    slow.isSlow = true;
+    fanout.publish(derby, frame(2), new Map(hearts));
+    // Its welcome told the new one already, and the others learn of it with the next frame.
+    fanout.join(derby, late, 'json', () => true, 'exact', stars);
+    fanout.publish(derby, frame(3), stars);
+    slow.drain();
+    fanout.publish(derby, frame(4), stars);
+    const told = (socket: FakeSocket, encoding: Encoding): unknown[] =>
+      messagesOf(socket, encoding).map((message) => (message.type === 'pace' ? Object.keys(message.palette!) : message.type));
+    expect(told(quick, 'json')).toEqual(['frame', 'frame', ['heart', 'star'], 'frame', 'frame']);
+    expect(told(slow, 'msgpack')).toEqual(['frame', 'frame', ['heart', 'star'], 'frame', 'frame']);
+    expect(told(late, 'json')).toEqual(['frame', 'frame']);
+  });
+
   it('[EDGE-61] memory for a reader that stopped is bounded, and it catches up with one frame', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -84,6 +84,17 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('moderators of three regio
     for (const region of REGION_NAMES) await expect.poll(async () => (await world.post(region, tap)).status, SETTLED).toBe(410);
   });
 
+  it('[MOD-22] a mute that takes back does so in every region, wherever it was decided and wherever the taps were counted', async () => {
+    const tap = (viewer: string) => ({ stream_id: 'bots', viewer_id: viewer, emoji_id: 'heart', count_since_last: 5 });
+    for (const region of ['us', 'eu'] as const) for (const viewer of ['ann', 'bot']) expect((await world.post(region, tap(viewer))).status).toBe(202);
+    for (const region of REGION_NAMES) await expect.poll(() => world.totals(region, 'bots'), SETTLED).toMatchObject({ heart: 20 });
+    const ada = await join('ap', 'stream.bots');
+    mute(ada.doc, { kind: 'viewer', id: 'bot' }, { by: 'ada', at: Date.now(), retractFrom: 0 });
+    for (const region of REGION_NAMES) await expect.poll(() => world.totals(region, 'bots'), SETTLED).toMatchObject({ heart: 10 });
+    expect(await (await world.post('us', tap('bot'))).json()).toMatchObject({ accepted: 0, clamped: 5 });
+    await expect.poll(async () => (await world.audit('bots')).differences, SETTLED).toEqual([]);
+  });
+
   it('[MOD-21] what moderators changed can be read in every region, with the region that took it', async () => {
     const ada = await join('eu', 'stream.trail');
     mute(ada.doc, { kind: 'viewer', id: 'ann' }, { by: 'ada', at: 5, reason: 'bot' });

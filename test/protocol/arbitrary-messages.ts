@@ -46,6 +46,7 @@ const hello: fc.Arbitrary<Hello> = fc.record(
 export const clientMessage: fc.Arbitrary<ClientMessage> = fc.oneof({ weight: 3, arbitrary: batch }, hello);
 
 const level = fc.constantFrom('exact' as const, 'relaxed' as const, 'hearts' as const, 'static' as const);
+const palette = fc.dictionary(id, fc.constantFrom('❤️', '🔥', '👩‍👩‍👧‍👦'), { maxKeys: 8, noNullPrototype: true });
 const hundredths = fc.integer({ min: 1, max: 1e9 }).map((units) => units / 100);
 
 const frame: fc.Arbitrary<FrameMessage> = fc
@@ -81,11 +82,11 @@ export const serverMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
   fc.record({
     type: fc.constant('welcome' as const),
     region: id,
-    palette: fc.dictionary(id, fc.constantFrom('❤️', '🔥', '👩‍👩‍👧‍👦'), { maxKeys: 8, noNullPrototype: true }),
+    palette,
     batch_ms: count,
     frame_ms: count,
     totals: fc.dictionary(id, whole, { maxKeys: 8, noNullPrototype: true }),
   }),
-  fc.record({ type: fc.constant('pace' as const), batch_ms: count, level }),
+  fc.record({ type: fc.constant('pace' as const), batch_ms: count, level, palette }, { requiredKeys: ['type', 'batch_ms', 'level'] }),
   fc.record({ type: fc.constant('goaway' as const), retry_after_ms: count }),
 );
