@@ -180,6 +180,10 @@ export async function startRegion(
     shards.push(aggregator);
   }
 
+  plane.onPolicy((stream) => {
+    for (const shard of stream === null ? shards : [shardFor(stream)]) shard.policyChanged(stream);
+  });
+
   const feed = broadcaster.connectEdge();
   const ports = { ingest: { submit: (batch, done) => shardFor(batch.stream).submit(batch, done) } satisfies Ingest, feed };
   const edge = await createEdge({
@@ -200,10 +204,6 @@ export async function startRegion(
     control: { plane, changes: changeStore && ((document, limit) => changeStore.changes(document, limit)) },
     runtime,
     log,
-  plane.onPolicy((stream) => {
-    for (const shard of stream === null ? shards : [shardFor(stream)]) shard.policyChanged(stream);
-  });
-
     observeAckMs: metrics.observeAckMs,
   });
   const health = createHealth();
