@@ -191,6 +191,7 @@ export async function startRegion(
     config,
     ...(options.between?.(ports) ?? ports),
     history: windowStore && ((query) => readHistory(windowStore, query)),
+    flagged: (stream) => Promise.resolve(shardFor(stream).flagged(stream)),
     stored: windowStore && ((stream) => windowStore.stored(stream)),
     peers: () =>
       replicator.peers().map(({ region: peer, connected, stalenessMs, digestEqual, position }) => ({
@@ -226,7 +227,7 @@ export async function startRegion(
   metrics.registerStats('control', () => edge.controlStats!, ['sockets']);
   if (trail !== null) metrics.registerStats('audit', () => trail.stats, ['waiting']);
   for (const [shard, aggregator] of shards.entries()) {
-    const gauges = ['inbox', 'sessions', 'buckets', 'streams', 'sequence', 'recoveredCommits'];
+    const gauges = ['inbox', 'sessions', 'buckets', 'devices', 'addresses', 'flagged', 'streams', 'sequence', 'recoveredCommits'];
     metrics.registerStats('aggregator', () => aggregator.stats, gauges, { shard: String(shard) });
   }
 

@@ -11,6 +11,7 @@
 import type { ActorId } from '../../crdt/actor.ts';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Cancel } from '../../regions/runtime.ts';
+import type { FlaggedViewer } from '../antispam/flagged.ts';
 import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreUnavailable, type Commit } from '../hot-store/hot-store.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
 import { CONTRIBUTION_DEFAULTS, type ContributionLimits } from './contributions.ts';
@@ -137,7 +138,7 @@ class Aggregator implements Ingest {
   }
 
   /**
-   * Numbers for observability: counters, but for `inbox`, `sessions`, `buckets`, `streams`, `contributions`,
+   * Numbers for observability: counters, but for `inbox`, `sessions`, `buckets`, `devices`, `addresses`, `flagged`, `streams`, `contributions`,
    * `contributors`, `retractableSeconds`, `sequence` and `recoveredCommits`.
    */
   get stats(): AggregatorStats {
@@ -147,7 +148,7 @@ class Aggregator implements Ingest {
       ...this.#writer.stats,
       inbox: this.#inbox.size,
       sessions: this.#state.sessions.size,
-      buckets: this.#state.buckets.size,
+      ...this.#state.judge.stats,
       streams: this.#state.counts.streamCount,
       contributions: contributions.size,
       contributors: contributions.contributorCount,
@@ -188,6 +189,12 @@ class Aggregator implements Ingest {
       return this.#reply({ batch, done }, this.#refusal('overloaded'));
     }
     this.#schedule();
+  }
+
+  /** Whom this shard takes for programs on a stream, the most suspicious first [SPAM-9]. */
+  flagged(stream: StreamId): FlaggedViewer[] {
+    const scope = this.#state.counts.find(stream)?.scope;
+    return scope === undefined ? [] : this.#state.judge.flagged(scope, this.#parts.runtime.clock.now());
   }
 
   /** Refuses new batches, makes durable and answers those taken in, and closes the store. */

@@ -7,7 +7,7 @@
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
-import { TokenBuckets } from '../antispam/token-bucket.ts';
+import { JUDGE_LIMITS, Judge, type JudgeLimits } from '../antispam/judge.ts';
 import { COMMIT_RETENTION_MS, type Commit, type CommitRow, type Contribution, type Correction, type SessionRecord } from '../hot-store/hot-store.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
 import { Checks } from './checks.ts';
@@ -19,13 +19,14 @@ import { Sessions, recordBytesMax } from './sessions.ts';
 export interface ShardState {
   readonly counts: OwnCounts;
   readonly sessions: Sessions;
-  readonly buckets: TokenBuckets;
+  /** What it knows is of this life alone: everybody begins the next one without a blemish. */
+  readonly judge: Judge;
   readonly contributions: Contributions;
   readonly corrections: Corrections;
   readonly checks: Checks;
 }
 
-export interface StateLimits extends Partial<ContributionLimits> {
+export interface StateLimits extends Partial<ContributionLimits>, Partial<JudgeLimits> {
   readonly streamsMax: number;
   readonly sessionsMax: number;
   readonly bucketsMax: number;
@@ -44,7 +45,7 @@ export function emptyState(limits: StateLimits, seed: number): ShardState {
   return {
     counts: new OwnCounts(limits.streamsMax),
     sessions: new Sessions(limits.sessionsMax, seed),
-    buckets: new TokenBuckets(limits.bucketsMax, seed),
+    judge: new Judge({ ...JUDGE_LIMITS, ...limits }, seed),
     contributions: new Contributions({ ...CONTRIBUTION_DEFAULTS, ...limits }, seed),
     corrections: new Corrections(),
     checks: new Checks(),

@@ -21,7 +21,7 @@ const OVERLOADED = refused('overloaded');
 
 /** `now` is the time of the commit to come: it never goes back. */
 export function step(state: ShardState, batch: Batch, policy: Policy, now: number): IngestReply {
-  const { counts, sessions, buckets } = state;
+  const { counts, sessions, judge } = state;
   const { stream, session, sequence, reactions } = batch;
   const found = counts.find(stream);
   let slot = found === undefined || session === null ? -1 : sessions.find(found.scope, session);
@@ -44,9 +44,9 @@ export function step(state: ShardState, batch: Batch, policy: Policy, now: numbe
   let accepted = 0;
   let bucket = slot < 0 ? 0 : sessions.bucketOf(slot);
   if (!isMuted(policy, batch, now)) {
-    bucket = buckets.find(own.scope, batch.viewer, bucket, now);
+    bucket = judge.find(own.scope, batch.viewer, bucket, now);
     if (bucket < 0) return OVERLOADED;
-    accepted = buckets.take(bucket, taps, now, policy.limits.viewer);
+    accepted = judge.judge(own.scope, bucket, batch, taps, policy.limits, now);
   }
   if (session !== null) {
     if (slot < 0) slot = sessions.open(own.scope, session, now);

@@ -7,6 +7,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { auditRoute } from './audit-route.ts';
 import type { Authenticator } from './auth.ts';
 import { controlRoute } from './control-route.ts';
+import { flaggedRoute } from './flagged-route.ts';
 import { historyRoute } from './history-route.ts';
 import { BODY_BYTES_MAX, type EdgeLimits, type EdgeOptions } from './options.ts';
 import { answerClientError, answerProblems, problemOf, sendProblem } from './problem-reply.ts';
@@ -55,6 +56,7 @@ export async function createHttpServer(
   totalsRoute(app, options, limits);
   historyRoute(app, options, limits, authenticator);
   auditRoute(app, options, limits, authenticator);
+  flaggedRoute(app, options, limits, authenticator);
   if (options.control !== undefined) controlRoute(app, options, options.control, limits, authenticator);
   return { app, stats };
 }

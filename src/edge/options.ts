@@ -3,6 +3,7 @@
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Log, Runtime } from '../../regions/runtime.ts';
 import type { Ingest } from '../aggregator/ingest.ts';
+import type { FlaggedViewer } from '../antispam/flagged.ts';
 import type { PolicyChange } from '../analytics/policy-changes.ts';
 import type { HistoryPoint, HistoryQuery, StoredEntry } from '../analytics/window-store.ts';
 import type { FrameFeed } from '../broadcaster/frame-feed.ts';
@@ -31,6 +32,8 @@ export interface EdgeOptions {
   /** Null without a database of windows. */
   readonly history: ((query: HistoryQuery) => Promise<HistoryPoint[]>) | null;
   readonly stored: ((stream: StreamId) => Promise<StoredEntry[]>) | null;
+  /** Whom the region takes for programs on a stream. */
+  readonly flagged?: (stream: StreamId) => Promise<readonly FlaggedViewer[]>;
   /** What the region knows of its peers, for people. */
   readonly peers: () => object;
   readonly policyOf: PolicyOf;

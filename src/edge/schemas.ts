@@ -6,6 +6,7 @@
 
 import { Type } from 'typebox';
 import { isId, type StreamId } from '../../crdt/ids.ts';
+import { REASONS } from '../antispam/suspicion.ts';
 import { REACTIONS_PER_BATCH_MAX, TAPS_PER_REACTION_MAX, VIA_MAX } from '../protocol/messages.ts';
 import { PROBLEM_MEDIA_TYPE } from '../protocol/problems.ts';
 import { Problem } from './problem.ts';
@@ -143,6 +144,29 @@ export const AuditAnswer = Type.Object({
   stored: Type.Union([Type.Array(BookEntrySchema), Type.Null()], { description: 'the same from the database' }),
   stored_reason: Type.Union([Type.String(), Type.Null()], { description: 'why stored is null' }),
   peers: Type.Any({ description: 'what this region knows of its peers' }),
+});
+
+export const FlaggedAnswer = Type.Object({
+  stream_id: Type.String(),
+  region: Type.String({ description: 'the region that suspects; each judges its own viewers' }),
+  cell_ms: count('length of a cell'),
+  interval_classes_ms: Type.Array(count('upper end of a class of intervals; one class more has none')),
+  viewers: Type.Array(
+    Type.Object({
+      viewer_id: Type.String(),
+      device_id: Type.Union([Type.String(), Type.Null()]),
+      standing: Type.String({ enum: ['flag', 'shadow', 'forgiven'], description: 'flag: counted; shadow: acknowledged as clamped and not counted; forgiven: counted again' }),
+      score: Type.Number({ description: '0 to 127; flagged from 45, shadowed from 70' }),
+      reasons: Type.Array(Type.String({ enum: [...REASONS] })),
+      since: count('when the standing began, milliseconds since the epoch'),
+      last_at: count('when the viewer was judged last'),
+      samples: count('batches since the viewer was flagged'),
+      taps_per_second: Type.Number(),
+      shadowed_taps: count('taps that did not count for this'),
+      cells: Type.Array(count('taps in a cell'), { description: 'the last cells, oldest first' }),
+      intervals: Type.Array(count('intervals between batches in a class')),
+    }),
+  ),
 });
 
 export const HistoryParams = Type.Object({

@@ -322,6 +322,7 @@ describe('reading', () => {
     expect(Object.keys(document.paths).sort()).toEqual([
       '/reactions',
       '/streams/{id}/audit',
+      '/streams/{id}/flagged',
       '/streams/{id}/reactions',
       '/streams/{id}/reactions/history',
     ]);
