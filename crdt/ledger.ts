@@ -5,11 +5,14 @@
  * counts (the replicator, the broadcaster) takes a `DirtyRows` and is told which rows moved: a set
  * bounded by the number of rows, never a queue. Per region it keeps a digest of all entries, so two
  * ledgers are compared in 16 characters.
+ *
+ * A stream that is over can be forgotten: nothing of it remains but its id, and whatever is heard of it later
+ * changes nothing [CRDT-16]. Ledgers that have forgotten the same streams are compared as if these had never been.
  */
 
 import { regionOf, type ActorId } from './actor.ts';
 import { Digest, hashInteger, hashText } from './digest.ts';
-import type { StreamId } from './ids.ts';
+import type { EmojiId, StreamId } from './ids.ts';
 import type { PnEntry } from './pn-counter.ts';
 import type { Row } from './row.ts';
 import { Tally } from './tally.ts';
@@ -21,7 +24,7 @@ export interface RowId {
 
 /** What is kept of an actor over all streams, so that merging an entry hashes nothing twice. */
 interface ActorState {
-  /** The highest actor sequence merged. */
+  /** The highest actor sequence merged, of the streams not forgotten. */
   sequence: number;
   /** The digest of the actor's region. */
   readonly digest: Digest;
@@ -34,6 +37,8 @@ export class Ledger {
   readonly #tallies = new Map<StreamId, Tally>();
   readonly #digests = new Map<string, Digest>();
   readonly #actors = new Map<ActorId, ActorState>();
+  readonly #forgotten = new Set<StreamId>();
+  readonly #forgottenDigest = new Digest();
   readonly #trackers: { readonly accepts: (actor: ActorId) => boolean; readonly dirty: DirtyRows }[] = [];
 
   tally(stream: StreamId): Tally | undefined {
@@ -53,7 +58,7 @@ export class Ledger {
     return this.#actors.keys();
   }
 
-  /** The highest actor sequence merged of an actor, over all streams; 0 when none was. */
+  /** The highest actor sequence merged of an actor, over all streams that are not forgotten; 0 when none was. */
   sequence(actor: ActorId): number {
     return this.#actors.get(actor)?.sequence ?? 0;
   }
@@ -72,8 +77,50 @@ export class Ledger {
     }
   }
 
+  /**
+   * Forgets streams, for good. Answers whose rows were held: who stored them elsewhere has to remove them.
+   * Ids of forgotten streams are kept, so the caller bounds how many there can be.
+   */
+  forget(streams: Iterable<StreamId>): RowId[] {
+    const rows: RowId[] = [];
+    const lowered = new Map<ActorId, ActorState>();
+    for (const stream of streams) {
+      if (this.#forgotten.has(stream)) continue;
+      this.#forgotten.add(stream);
+      this.#forgottenDigest.toggle(hashText(stream, HIGH_SEED), hashText(stream, LOW_SEED));
+      const tally = this.#tallies.get(stream);
+      if (tally === undefined) continue;
+      this.#tallies.delete(stream);
+      // What was in the digests goes out of them: toggling is its own inverse.
+      for (const [emoji, counter] of tally.counters()) {
+        for (const [actor, entry] of counter.entries()) this.#toggle(stream, emoji, actor, entry);
+      }
+      for (const actor of tally.actors()) {
+        rows.push({ stream, actor });
+        const state = this.#actorState(actor);
+        if (tally.sequence(actor) === state.sequence) lowered.set(actor, state);
+      }
+    }
+    this.#lowerSequences(lowered);
+    return rows;
+  }
+
+  hasForgotten(stream: StreamId): boolean {
+    return this.#forgotten.has(stream);
+  }
+
+  get forgottenCount(): number {
+    return this.#forgotten.size;
+  }
+
+  /** Equal on ledgers that have forgotten the same streams; all zeros for none. Only then their other digests can be compared. */
+  forgottenDigest(): string {
+    return this.#forgottenDigest.toString();
+  }
+
   /** Joins a row; true when the ledger changed. */
   join(row: Row): boolean {
+    if (this.#forgotten.has(row.stream)) return false;
     let tally = this.#tallies.get(row.stream);
     if (tally === undefined) {
       tally = new Tally(row.stream);
@@ -110,12 +157,24 @@ export class Ledger {
   streamDigest(stream: StreamId): string {
     const digest = new Digest();
     for (const [emoji, counter] of this.#tallies.get(stream)?.counters() ?? []) {
-      for (const [actor, entry] of counter.entries()) {
-        const { high, low } = this.#actorState(actor);
-        toggleEntry(digest, hashText(emoji, hashText(stream, high)), hashText(emoji, hashText(stream, low)), entry);
-      }
+      for (const [actor, entry] of counter.entries()) this.#toggle(stream, emoji, actor, entry, digest);
     }
     return digest.toString();
+  }
+
+  /** Toggles an entry in a digest, or in that of its actor's region. */
+  #toggle(stream: StreamId, emoji: EmojiId, actor: ActorId, entry: PnEntry, digest = this.#actorState(actor).digest): void {
+    const { high, low } = this.#actorState(actor);
+    toggleEntry(digest, hashText(emoji, hashText(stream, high)), hashText(emoji, hashText(stream, low)), entry);
+  }
+
+  /** Finds the sequences of actors whose highest row was forgotten: who never heard of that row must come to the same. */
+  #lowerSequences(lowered: ReadonlyMap<ActorId, ActorState>): void {
+    if (lowered.size === 0) return;
+    for (const state of lowered.values()) state.sequence = 0;
+    for (const tally of this.#tallies.values()) {
+      for (const [actor, state] of lowered) state.sequence = Math.max(state.sequence, tally.sequence(actor));
+    }
   }
 
   #actorState(actor: ActorId): ActorState {

@@ -40,6 +40,11 @@ export class Tally {
     return this.#sequences.keys();
   }
 
+  /** The highest actor sequence merged of an actor's rows here; 0 when it has none. */
+  sequence(actor: ActorId): number {
+    return this.#sequences.get(actor) ?? 0;
+  }
+
   /** Joins one actor's row; true when any counter or the actor's sequence grew. */
   join(row: Row, observe?: EntryObserver): boolean {
     let changed = false;
