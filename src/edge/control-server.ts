@@ -63,10 +63,6 @@ export function createControlServer(parts: ControlServerParts): ControlServer {
   const forgetUpdates = plane.onUpdate((document, update, origin) => {
     for (const socket of rooms.get(document) ?? []) socket.tell(update, origin);
   });
-  const forgetPolicies = plane.onPolicy((stream) => {
-    // Revocations stand in the global document.
-    if (stream === null) for (const socket of all()) socket.checkToken();
-  });
   const stopSweeping = runtime.timers.every(SWEEP_MS, () => {
     for (const socket of all()) socket.sweep();
   });
@@ -151,7 +147,6 @@ export function createControlServer(parts: ControlServerParts): ControlServer {
       for (const client of webSockets.clients) client.terminate();
       stopSweeping();
       forgetUpdates();
-      forgetPolicies();
       webSockets.close();
     },
   };

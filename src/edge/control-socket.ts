@@ -109,17 +109,9 @@ export class ControlSocket {
     this.#webSocket.terminate();
   }
 
-  /** Closes when its token is no longer good. */
-  checkToken(): void {
-    if (this.#claims === null) return;
-    const { plane, now } = this.#context;
-    if (isRevoked(this.#claims, plane.revokedBefore(this.#claims.viewer))) this.close(CLOSE_CODES.unauthenticated, 'The token was revoked; get a new one.');
-    else if (this.#claims.expiresAt <= now()) this.close(CLOSE_CODES.unauthenticated, 'The token has expired; get a new one.');
-  }
-
-  /** Once a second. */
+  /** Once a second: tokens that are no longer good, silence. */
   sweep(): void {
-    this.checkToken();
+    this.#checkToken();
     const { limits, now } = this.#context;
     if (now() - this.#saidAt >= limits.keepAliveMs) this.#send(keepAliveMessage());
     const silentMs = now() - this.#heardAt;
@@ -128,6 +120,13 @@ export class ControlSocket {
       this.#isPinged = true;
       this.#webSocket.ping();
     }
+  }
+
+  #checkToken(): void {
+    if (this.#claims === null) return;
+    const { plane, now } = this.#context;
+    if (isRevoked(this.#claims, plane.revokedBefore(this.#claims.viewer))) this.close(CLOSE_CODES.unauthenticated, 'The token was revoked; get a new one.');
+    else if (this.#claims.expiresAt <= now()) this.close(CLOSE_CODES.unauthenticated, 'The token has expired; get a new one.');
   }
 
   #onMessage(data: Buffer, isBinary: boolean): void {

@@ -9,6 +9,7 @@ import type { HistoryPoint, HistoryQuery, StoredEntry } from '../analytics/windo
 import type { FrameFeed } from '../broadcaster/frame-feed.ts';
 import type { ControlPlane } from '../moderation/control-plane.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
+import type { ControlLimits } from './control-socket.ts';
 
 /** The key that tokens are verified with; null lets everybody in. */
 export type TokenKey = { readonly secret: string } | { readonly jwksUrl: string } | null;
@@ -51,6 +52,7 @@ export interface EdgeControl {
   readonly plane: ControlPlane;
   /** The latest changes of a document, newest first; null without a database. */
   readonly changes: ((document: string, limit: number) => Promise<PolicyChange[]>) | null;
+  readonly limits?: Partial<ControlLimits>;
 }
 
 /** Every bound of the edge. */

@@ -35,11 +35,11 @@ export interface Edge {
 
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const limits = { ...EDGE_LIMITS, ...options.limits };
-  const { config, runtime, log, control: { plane } = { plane: null } } = options;
-  const authenticator = createAuthenticator(config.jwt, runtime.clock, log, (sub) => plane?.revokedBefore(sub) ?? null);
+  const { config, runtime, log } = options;
+  const authenticator = createAuthenticator(config.jwt, runtime.clock, log, (sub) => options.control?.plane.revokedBefore(sub) ?? null);
   const { app, stats: posts } = await createHttpServer(options, limits, authenticator);
   const sockets = createSocketServer(options, limits, authenticator);
-  const control = plane && createControlServer({ plane, authenticator, origins: config.origins, runtime, log });
+  const control = options.control && createControlServer({ ...options.control, authenticator, origins: config.origins, runtime, log });
   app.server.on('upgrade', (request, raw, head) => {
     if (control?.serves(request.url)) control.upgrade(request, raw, head);
     else sockets.upgrade(request, raw, head);

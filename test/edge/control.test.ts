@@ -9,6 +9,7 @@ import { createControlPlane, type ControlPlane } from '../../src/moderation/cont
 import { contentOf, mute, revoke, setEmoji } from '../../src/moderation/policy-doc.ts';
 import { DEFAULT_BASE } from '../../src/moderation/policy.ts';
 import { answerMessage, questionMessage, updateMessage } from '../../src/moderation/sync-protocol.ts';
+import type { ControlLimits } from '../../src/edge/control-socket.ts';
 import { CONTROL_SUBPROTOCOL, controlProtocols } from '../../src/protocol/control.ts';
 import { FakeRegion, startEdge } from './fake-region.ts';
 import { connectBare, connectModerator, type BareSocket, type Moderator } from './moderators.ts';
@@ -30,7 +31,11 @@ async function tokenOf(claims: object = {}, seconds: { readonly iat?: number; re
     .sign(new TextEncoder().encode(SECRET));
 }
 
-async function door({ jwt = { secret: SECRET } as { secret: string } | null, origins = ['*'] } = {}): Promise<{
+async function door({
+  jwt = { secret: SECRET } as { secret: string } | null,
+  origins = ['*'],
+  limits = {} as Partial<ControlLimits>,
+} = {}): Promise<{
   readonly plane: ControlPlane;
   readonly region: FakeRegion;
   readonly ws: string;
@@ -42,7 +47,7 @@ async function door({ jwt = { secret: SECRET } as { secret: string } | null, ori
   const region = new FakeRegion();
   const by: string[] = [];
   const plane = createControlPlane({ base: DEFAULT_BASE, clock: realRuntime.clock, log: region.log, publish() {}, record: (change) => void by.push(change.by) });
-  const { edge, ws, http } = await startEdge(region, { config: { jwt, origins }, policyOf: plane.policyOf, control: { plane, changes: null } });
+  const { edge, ws, http } = await startEdge(region, { config: { jwt, origins }, policyOf: plane.policyOf, control: { plane, changes: null, limits } });
   stops.push(() => edge.stop({ graceMs: 200 }));
   return {
     plane,
@@ -174,8 +179,8 @@ describe('the moderators’ door', () => {
     expect(ada.provider.awareness.getStates().size).toBe(1);
   });
 
-  it('[MOD-14] a socket closes when its token expires, and at once when it is revoked; what was issued before is refused', async () => {
-    const { join, plane } = await door();
+  it('[MOD-14] a socket closes within 2 s of its token’s end, by time or by revocation; what was issued before is refused', async () => {
+    const { join, plane, http } = await door();
     const soon = join('stream.derby', await tokenOf({}, { exp: Math.ceil(Date.now() / 1000) + 1 }));
     const [ada, bob] = [join('stream.derby', await tokenOf()), join('stream.derby', await tokenOf({ sub: 'bob' }))];
     const chief = join('global', await tokenOf({ sub: 'chief', role: 'admin' }));
@@ -188,6 +193,12 @@ describe('the moderators’ door', () => {
     expect(performance.now() - revokedAt).toBeLessThan(2_000);
     const again = join('stream.derby', await tokenOf());
     await expect.poll(() => again.closes, WAIT).toMatchObject([{ code: 4401 }]);
+    const posted = await fetch(`${http}/reactions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${await tokenOf()}` },
+      body: JSON.stringify({ stream_id: 'derby', viewer_id: 'ada', emoji_id: 'heart', count_since_last: 1, timestamp: 1 }),
+    });
+    expect(posted.status).toBe(401);
     const anew = join('stream.derby', await tokenOf({}, { iat: Math.floor(Date.now() / 1000) }));
     await anew.synced();
     expect(bob.provider.synced).toBe(true);
@@ -205,6 +216,19 @@ describe('the moderators’ door', () => {
       expect((await socket.closed).code).toBe(4529);
       expect(socket.messages.length).toBeLessThan(200);
     }
+  });
+
+  it('[MOD-15] moderators beyond the region’s limit are told to try later, and those who knock beyond a bound are not heard', async () => {
+    const { bare } = await door({ limits: { socketsMax: 1 } });
+    const first = bare('/control/global', { token: await tokenOf({ role: 'admin' }) });
+    await expect.poll(() => first.messages.length, WAIT).toBe(1);
+    expect(await bare('/control/stream.derby', { token: await tokenOf() }).closed).toMatchObject({ code: 4503 });
+    first.webSocket.close();
+    await first.closed;
+    const third = bare('/control/stream.derby', { token: await tokenOf() });
+    await expect.poll(() => third.messages.length, WAIT).toBe(1);
+    const crowded = await door({ limits: { arrivalsMax: 0 } });
+    expect(await crowded.bare('/control/stream.derby', { token: await tokenOf() }).closed).toMatchObject({ code: 1006 });
   });
 
   it('[MOD-16] in a region without a key anybody may moderate but pages of elsewhere, and the log says so', async () => {

@@ -93,6 +93,14 @@ describe('the control plane', () => {
         }
         const [policy, ...others] = worlds.map(({ plane }) => plane.policyOf(DERBY));
         for (const other of others) expect(other).toEqual(policy);
+        // A restart finds in the log what it would write, and writes nothing.
+        for (const { plane } of worlds) {
+          const state = plane.state(DERBY_DOCUMENT);
+          if (state === null) continue;
+          const restarted = world();
+          restarted.plane.merge(DERBY_DOCUMENT, state, 'own');
+          expect(restarted.plane.state(DERBY_DOCUMENT)).toEqual(state);
+        }
       }),
       { numRuns: 30 },
     );
