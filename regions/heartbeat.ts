@@ -8,7 +8,9 @@
  *
  * Wire format: one version byte, then a msgpack array `[at, digest | nil,
  * [shard, epoch, sequence, …], [stream, viewers, …]]`, and in version 2 at its end the documents' digest
- * or nil. Who has no documents writes version 1, which says nothing of them. Pure and strict.
+ * or nil. Who has no documents writes version 1, which says nothing of them. Who has forgotten streams writes
+ * version 3: the documents' digest, nil, or false where nothing is said of them, and then the digest of the
+ * forgotten streams. Pure and strict.
  */
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
@@ -26,10 +28,16 @@ export interface Heartbeat {
   readonly viewers: readonly (readonly [stream: StreamId, viewers: number])[];
   /** Digest of the documents in the log; null when the log lags behind, absent when nothing is said of them. */
   readonly documents?: string | null;
+  /** Digest of the streams that the writer has forgotten, which are not in `digest`; absent when there are none. */
+  readonly forgotten?: string;
 }
 
-export const HEARTBEAT_VERSION = 2;
+/** The digest of no streams. */
+export const NOTHING_FORGOTTEN = '0'.repeat(16);
+export const HEARTBEAT_VERSION = 3;
 const VERSION_WITHOUT_DOCUMENTS = 1;
+const VERSION_WITHOUT_FORGOTTEN = 2;
+const FIELDS_OF_VERSION: Readonly<Record<number, number>> = { 1: 4, 2: 5, 3: 6 };
 export const HEARTBEAT_ACTORS_MAX = 1024;
 export const HEARTBEAT_STREAMS_MAX = 4096;
 export const HEARTBEAT_BYTES_MAX = 512 * 1024;
@@ -50,16 +58,17 @@ const decoder = new Decoder({
 });
 
 /** Keeps the lists within their bounds: of the viewers the most watched streams. */
-export function encodeHeartbeat({ at, digest, actors, viewers, documents }: Heartbeat): Uint8Array {
+export function encodeHeartbeat({ at, digest, actors, viewers, documents, forgotten }: Heartbeat): Uint8Array {
   const actorFields = actors.slice(0, HEARTBEAT_ACTORS_MAX).flatMap(([actor, sequence]) => {
     const { shard, epoch } = parseActorId(actor);
     return [shard, epoch, sequence];
   });
   const fields: unknown[] = [Math.floor(at), digest, actorFields, mostWatched(viewers).flat()];
-  if (documents !== undefined) fields.push(documents);
+  if (forgotten !== undefined) fields.push(documents ?? (documents === null ? null : false), forgotten);
+  else if (documents !== undefined) fields.push(documents);
   const body = encoder.encodeSharedRef(fields);
   const bytes = new Uint8Array(1 + body.length);
-  bytes[0] = documents === undefined ? VERSION_WITHOUT_DOCUMENTS : HEARTBEAT_VERSION;
+  bytes[0] = forgotten !== undefined ? HEARTBEAT_VERSION : documents === undefined ? VERSION_WITHOUT_DOCUMENTS : VERSION_WITHOUT_FORGOTTEN;
   bytes.set(body, 1);
   return bytes;
 }
@@ -67,17 +76,21 @@ export function encodeHeartbeat({ at, digest, actors, viewers, documents }: Hear
 /** @throws MalformedHeartbeat */
 export function decodeHeartbeat(region: string, bytes: Uint8Array): Heartbeat {
   if (bytes.length > HEARTBEAT_BYTES_MAX) throw new MalformedHeartbeat(`a heartbeat of ${bytes.length} bytes`);
-  const version = bytes[0];
-  if (version !== HEARTBEAT_VERSION && version !== VERSION_WITHOUT_DOCUMENTS) {
+  const version = bytes[0] ?? 0;
+  const length = FIELDS_OF_VERSION[version];
+  if (length === undefined) {
     throw new MalformedHeartbeat(`heartbeat version ${version}; this build reads up to ${HEARTBEAT_VERSION}`);
   }
   const fields = decodeFields(bytes);
-  const length = version === VERSION_WITHOUT_DOCUMENTS ? 4 : 5;
   if (!Array.isArray(fields) || fields.length !== length) throw new MalformedHeartbeat('not a heartbeat');
-  const [at, digest, actors, viewers, documents] = fields as unknown[];
+  const [at, digest, actors, viewers, documents, forgotten] = fields as unknown[];
   if (!isCount(at)) throw new MalformedHeartbeat('the time is no count');
   const heartbeat = { at, digest: decodeDigest(digest), actors: decodeActors(region, actors), viewers: decodeViewers(viewers) };
-  return version === VERSION_WITHOUT_DOCUMENTS ? heartbeat : { ...heartbeat, documents: decodeDigest(documents) };
+  if (version === VERSION_WITHOUT_DOCUMENTS) return heartbeat;
+  if (version === VERSION_WITHOUT_FORGOTTEN) return { ...heartbeat, documents: decodeDigest(documents) };
+  const digestForgotten = decodeDigest(forgotten);
+  if (digestForgotten === null) throw new MalformedHeartbeat('not a digest');
+  return { ...heartbeat, ...(documents === false ? {} : { documents: decodeDigest(documents) }), forgotten: digestForgotten };
 }
 
 function decodeDigest(digest: unknown): string | null {

@@ -13,7 +13,7 @@ import type { RowId } from '../crdt/ledger.ts';
 import type { Row } from '../crdt/row.ts';
 import { backoffMs } from './backoff.ts';
 import { IN_STEP, heard, startedAnew, type Continuity } from './continuity.ts';
-import type { Heartbeat } from './heartbeat.ts';
+import { NOTHING_FORGOTTEN, type Heartbeat } from './heartbeat.ts';
 import type { LogMessage, LogPosition, LogReader, LogVisitor } from './log.ts';
 import { PeerDocuments } from './peer-documents.ts';
 import { covers, type Replication } from './replication.ts';
@@ -168,19 +168,23 @@ export class PeerFollower {
     const { ledger, runtime, options, stats, log } = this.#replication;
     this.#viewers = new Map(heartbeat.viewers);
     options.observeHeartbeatAge?.(this.#peer, Math.max(0, runtime.clock.now() - heartbeat.at));
-    const { digest, actors, documents } = heartbeat;
+    const { digest, actors, documents, forgotten = NOTHING_FORGOTTEN } = heartbeat;
     // What the log lacks itself proves nothing, neither that all is well nor that anything was lost.
     const documentsMatch = documents === null ? null : documents === undefined || this.#documents.matches(documents);
     if (digest === null) return;
+    // While one of us has forgotten more streams than the other, digests tell nothing of the rows; but why the other
+    // has not may be a document that was lost.
+    const isComparable = forgotten === ledger.forgottenDigest();
+    if (!isComparable && documentsMatch !== false) return;
     const rowsMatch =
-      digest === ledger.regionDigest(this.#peer) && actors.every(([actor, sequence]) => sequence === ledger.sequence(actor));
+      !isComparable || (digest === ledger.regionDigest(this.#peer) && actors.every(([actor, sequence]) => sequence === ledger.sequence(actor)));
     if (rowsMatch && documentsMatch === null) return;
     const matches = rowsMatch && documentsMatch === true;
     this.#digestEqual = matches;
     if (!matches) stats.heartbeatMismatches += 1;
     const [continuity, verdict] = heard(this.#continuity, matches);
     this.#continuity = continuity;
-    if (rowsMatch) this.#unconfirmed.clear();
+    if (rowsMatch && isComparable) this.#unconfirmed.clear();
     if (verdict === 'read-anew') {
       log.warn({ peer: this.#peer, rowsMatch, documentsMatch }, 'we do not hold what the log of a peer should: reading it again');
       stats.repairs += 1;

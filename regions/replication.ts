@@ -25,6 +25,8 @@ export interface ReplicationOptions {
   readonly custodyRowsPerTickMax: number;
   /** Bytes of documents in one append, beyond which the next waits for the next turn. */
   readonly documentBytesPerTickMax: number;
+  /** Rows of forgotten streams removed from the own log in one turn, in which nothing is published. */
+  readonly removalsPerTickMax: number;
   /** How long the log says that a document is gone. */
   readonly tombstoneMs: number;
   readonly heartbeatMs: number;
@@ -45,6 +47,7 @@ export const REPLICATION_DEFAULTS: ReplicationOptions = Object.freeze({
   leftOverMs: 5000,
   custodyRowsPerTickMax: 256,
   documentBytesPerTickMax: 256 * 1024,
+  removalsPerTickMax: 256,
   tombstoneMs: 3_600_000,
   heartbeatMs: 1000,
   viewersForgottenMs: 10_000,
@@ -58,6 +61,8 @@ export interface ReplicationStats {
   bytesPublished: number;
   heartbeatsPublished: number;
   custodyRowsPublished: number;
+  /** Rows of forgotten streams that were removed from the own log. */
+  rowsRemoved: number;
   /** Versions of documents, removals included. */
   documentsPublished: number;
   documentsReceived: number;
@@ -99,7 +104,7 @@ export interface Replication {
   refuseDocument(from: string, key: string, reason: string): void;
   /** What a message of a region's log says; null when it is malformed, which is counted and logged. */
   read(from: string, message: LogMessage): LogEntry | null;
-  /** Joins a row; true when the ledger changed. */
+  /** Joins a row; true when the ledger changed. Rows of forgotten streams change nothing. */
   join(row: Row): boolean;
 }
 
@@ -158,6 +163,8 @@ export function createReplication(parts: ReplicationParts, options: ReplicationO
       }
     },
     join(row) {
+      // What is left in logs of a stream that is over makes no claim on anybody.
+      if (ledger.hasForgotten(row.stream)) return false;
       if (regionOf(row.actor) === region && currentActors().has(row.actor) && !covers(ledger.row(row), row)) {
         stats.identityClashes += 1;
         log.error({ actor: row.actor, stream: row.stream }, 'another process has counted as one of our actors');
@@ -196,6 +203,7 @@ function emptyStats(): ReplicationStats {
     bytesPublished: 0,
     heartbeatsPublished: 0,
     custodyRowsPublished: 0,
+    rowsRemoved: 0,
     documentsPublished: 0,
     documentsReceived: 0,
     documentsRefused: 0,

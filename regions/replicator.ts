@@ -48,6 +48,13 @@ export interface Replicator {
   markDocument(key: string): boolean;
   /** Own documents that the own log does not hold yet. */
   documentsWaiting(): number;
+  /**
+   * Forgets streams that are over, in the ledger and in the own log. Regions that do so at about the same time, which
+   * each knows from the same documents, stay quiet meanwhile [REP-25].
+   */
+  forget(streams: readonly StreamId[]): void;
+  /** Messages of forgotten streams that the own log may still hold. */
+  removalsWaiting(): number;
   peers(): PeerStatus[];
 }
 
@@ -107,6 +114,8 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     oldestDirtyMs: () => publisher.oldestDirtyMs(),
     markDocument: (key) => publisher.markDocument(key),
     documentsWaiting: () => publisher.documentsWaiting,
+    forget: (streams) => publisher.surplus.forgotten(streams, replication.ledger.forget(streams)),
+    removalsWaiting: () => publisher.surplus.size,
     peers: () => Array.from(followers.values(), (follower) => follower.status()),
   };
 }

@@ -5,7 +5,7 @@
  * slower and never lets anything pile up. One append is in flight at a time, all of it encoded in one
  * turn of the event loop, so a heartbeat that ends a batch with no row left over describes exactly what
  * the log holds. Whenever the log is opened, every row that it lacks is published again: what a broker
- * lost, for whatever reason, it is given anew.
+ * lost, for whatever reason, it is given anew. What it holds of forgotten streams is removed from it.
  */
 
 import { regionOf, type ActorId } from '../crdt/actor.ts';
@@ -18,6 +18,7 @@ import { LogFenced, type LogWriter } from './log.ts';
 import { OwnDocuments, type DocumentBatch } from './own-documents.ts';
 import type { Replication } from './replication.ts';
 import { sleep } from './runtime.ts';
+import { SurplusRows } from './surplus-rows.ts';
 import { HEARTBEAT_KEY, custodyKey, documentKey, rowKey } from './subjects.ts';
 
 export interface RowPublisherParts {
@@ -44,6 +45,7 @@ export class RowPublisher {
   readonly #dirty: DirtyRows;
   readonly #custody = new DirtyRows();
   readonly #documents: OwnDocuments;
+  readonly #surplus: SurplusRows;
   #recovered = false;
   #isOpen = false;
   #fenced = false;
@@ -66,6 +68,7 @@ export class RowPublisher {
       tombstoneMs: replication.options.tombstoneMs,
       refuse: (key, reason) => replication.refuseDocument(replication.region, key, reason),
     });
+    this.#surplus = new SurplusRows(replication.region, replication.ledger);
     this.#wholeAt = replication.runtime.clock.now();
   }
 
@@ -81,6 +84,11 @@ export class RowPublisher {
   /** Documents that the log lacks. */
   get documentsWaiting(): number {
     return this.#documents.waiting;
+  }
+
+  /** What the log may still hold of forgotten streams. */
+  get surplus(): SurplusRows {
+    return this.#surplus;
   }
 
   /** See `OwnDocuments`. */
@@ -149,6 +157,8 @@ export class RowPublisher {
     const { clock } = this.#replication.runtime;
     if (this.rowsWaiting === 0) this.#wholeAt = clock.now();
     if (!this.#isOpen) return this.#open();
+    await this.#removeSurplus();
+    if (!this.#isOpen) return;
     const batch = this.#compose();
     if (batch.messages.length === 0) return;
     const composedAt = clock.now();
@@ -169,15 +179,28 @@ export class RowPublisher {
     if (batch.heartbeat) await this.#removeTombstones();
   }
 
+  /** Some at a time, and nothing else is in flight meanwhile: what was removed does not come back. */
+  async #removeSurplus(): Promise<void> {
+    const keys = this.#surplus.some(this.#replication.options.removalsPerTickMax);
+    if (!(await this.#remove(keys))) return;
+    this.#surplus.removed(keys);
+    this.#replication.stats.rowsRemoved += keys.length;
+  }
+
   /** As often as heartbeats are made, some at a time. */
   async #removeTombstones(): Promise<void> {
     const keys = this.#documents.expired(this.#replication.runtime.clock.now());
-    if (keys.length === 0) return;
+    if (await this.#remove(keys.map(documentKey))) this.#documents.removed(keys);
+  }
+
+  async #remove(keys: readonly string[]): Promise<boolean> {
+    if (keys.length === 0) return false;
     try {
-      await this.#parts.writer.remove(keys.map(documentKey));
-      this.#documents.removed(keys);
+      await this.#parts.writer.remove(keys);
+      return true;
     } catch (error) {
       this.#failed(error, 'could not remove from the own log');
+      return false;
     }
   }
 
@@ -207,6 +230,7 @@ export class RowPublisher {
         actors: Array.from(this.#parts.currentActors().keys(), (actor) => [actor, ledger.sequence(actor)] as const),
         viewers: [...this.#parts.ownViewers()],
         ...(this.#replication.documents.size === 0 ? {} : { documents: documents.digest }),
+        ...(ledger.forgottenCount === 0 ? {} : { forgotten: ledger.forgottenDigest() }),
       });
       messages.push({ key: HEARTBEAT_KEY, payload });
     }
@@ -223,6 +247,7 @@ export class RowPublisher {
     }
     stats.rowsPublished += batch.rows.length;
     stats.custodyRowsPublished += batch.custody.length;
+    this.#surplus.published(batch.rows, batch.custody);
     this.#documents.published(batch.documents, composedAt);
     stats.documentsPublished += batch.documents.versions.length;
     for (const { payload } of batch.messages) stats.bytesPublished += payload.length;
@@ -234,11 +259,13 @@ export class RowPublisher {
     /** The actor sequence of each row that the log holds. */
     const logged = new Map<string, number>();
     this.#documents.opening();
+    this.#surplus.opening();
     try {
       const { intact } = await this.#parts.writer.open((message) => {
         const entry = this.#replication.read(region, message);
         if (entry === null || entry.kind === 'heartbeat') return;
         if (entry.kind === 'document') return this.#documents.visit(entry.key, entry.bytes, runtime.clock.now());
+        if (this.#surplus.visit(message.key, entry.row, entry.kind === 'custody')) return;
         if (entry.kind === 'row') logged.set(message.key, entry.row.sequence);
         this.#replication.join(entry.row);
       });

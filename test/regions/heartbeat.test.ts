@@ -17,6 +17,9 @@ const heartbeat: fc.Arbitrary<Heartbeat> = fc.record({
 const withDocuments = fc
   .tuple(heartbeat, fc.option(fc.stringMatching(/^[0-9a-f]{16}$/)))
   .map(([written, documents]): Heartbeat => ({ ...written, documents }));
+const withForgotten = fc
+  .tuple(fc.oneof(heartbeat, withDocuments), fc.stringMatching(/^[0-9a-f]{16}$/))
+  .map(([written, forgotten]): Heartbeat => ({ ...written, forgotten }));
 
 function withVersion(version: number, value: unknown): Uint8Array {
   return Uint8Array.from([version, ...encode(value)]);
@@ -24,7 +27,7 @@ function withVersion(version: number, value: unknown): Uint8Array {
 
 test('[REP-2] a heartbeat is read as it was written', () => {
   fc.assert(
-    fc.property(fc.oneof(heartbeat, withDocuments), (written) => {
+    fc.property(fc.oneof(heartbeat, withDocuments, withForgotten), (written) => {
       expect(decodeHeartbeat('us', encodeHeartbeat(written))).toEqual(written);
     }),
     { numRuns: 300 },
@@ -39,6 +42,9 @@ test('[REP-2] bytes that are no heartbeat give a typed error, whatever they are'
     withVersion(2, [1, digest, [], [], 0]),
     withVersion(2, [1, digest, [], [], 'x']),
     withVersion(3, [1, digest, [], [], digest]),
+    withVersion(3, [1, digest, [], [], digest, null]),
+    withVersion(3, [1, digest, [], [], true, digest]),
+    withVersion(4, [1, digest, [], [], digest, digest]),
     withVersion(1, [1, digest, [], [], digest]),
     withVersion(1, [1, digest, []]),
     withVersion(1, [1, digest, [], [], 0]),
