@@ -70,7 +70,7 @@ async function door({
 
 describe('the moderators’ door', () => {
   it('[MOD-12] stock providers share a document through it, both ways, and what they write is in force', async () => {
-    const { plane, join, by } = await door();
+    const { plane, join, bare, by } = await door();
     const ada = join('stream.derby', await tokenOf());
     const bob = join('stream.derby', await tokenOf({ sub: 'bob', role: 'admin' }));
     await Promise.all([ada.synced(), bob.synced()]);
@@ -88,6 +88,14 @@ describe('the moderators’ door', () => {
     expect(contentOf(eve.doc).content.mutes.size).toBe(1);
     await expect.poll(() => contentOf(ada.doc).content.palette.size, WAIT).toBe(2);
     expect(by).toEqual(['ada', 'bob', 'eve']);
+    // Who wrote is not told its own words.
+    const writer = bare('/control/stream.derby', { token: await tokenOf() });
+    const sunny = new Y.Doc();
+    setEmoji(sunny, 'sun', { glyph: '☀️' });
+    writer.send(...updateMessage(Y.encodeStateAsUpdate(sunny)));
+    writer.send(...questionMessage(Y.encodeStateVector(sunny)));
+    await expect.poll(() => writer.messages.length, WAIT).toBe(2);
+    expect(writer.messages.map((message) => message[1])).toEqual([0, 1]);
     // Another document is another room.
     const other = join('global', await tokenOf({ role: 'admin' }));
     await other.synced();

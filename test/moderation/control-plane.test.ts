@@ -106,6 +106,26 @@ describe('the control plane', () => {
     );
   });
 
+  it('[MOD-7] an update that comes before the one it builds upon is kept, handed on, and heard once both are there', () => {
+    const [us, eu] = [world(), world()];
+    const doc = new Y.Doc();
+    const updates: Uint8Array[] = [];
+    doc.on('update', (update: Uint8Array) => void updates.push(update));
+    mute(doc, ANN, ADA);
+    mute(doc, ANN, { by: 'bob', at: 2_000 });
+    expect(us.plane.apply(DERBY_DOCUMENT, updates[1]!, 'ada')).toEqual({ kind: 'applied' });
+    expect(us.plane.policyOf(DERBY).mutedViewers.size).toBe(0);
+    expect(us.published).toEqual([DERBY_DOCUMENT]);
+    eu.plane.merge(DERBY_DOCUMENT, us.plane.state(DERBY_DOCUMENT)!, 'us');
+    eu.published.length = 0;
+    eu.plane.merge(DERBY_DOCUMENT, us.plane.state(DERBY_DOCUMENT)!, 'us');
+    expect(eu.published).toEqual([]);
+    expect(eu.plane.apply(DERBY_DOCUMENT, updates[0]!, 'ada')).toEqual({ kind: 'applied' });
+    expect(eu.plane.policyOf(DERBY).mutedViewers.get('ann')!.by).toBe('bob');
+    us.plane.merge(DERBY_DOCUMENT, eu.plane.state(DERBY_DOCUMENT)!, 'eu');
+    expect(us.plane.policyOf(DERBY)).toEqual(eu.plane.policyOf(DERBY));
+  });
+
   it('[MOD-7] what a log held is in force after a restart, and nothing new is told', () => {
     const before = world();
     write(before.plane, DERBY_DOCUMENT, (doc) => mute(doc, ANN, ADA));
