@@ -1,57 +1,43 @@
-/** Which streams' policies have still to be looked through for what they take back, and how far that is. */
+/** Which streams' policies may take something back that was not looked for yet, and how far the look is. */
 
 import { takenBackBy, type Mute, type Policy } from '../moderation/policy.ts';
+import type { Order, Search } from './contributions.ts';
 import type { OwnStream } from './own-counts.ts';
 
-/** Of this viewer or device nothing remains that was counted from one time to before another. */
-export interface Order {
-  readonly kind: 'viewer' | 'device';
-  readonly id: string;
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Orders of which all before `next` are carried out. */
-export interface Check {
-  readonly policy: Policy;
-  readonly orders: readonly Order[];
-  next: number;
+/** A look through the contributions for the orders of some streams' policies. */
+export interface Pass {
+  readonly streams: ReadonlyMap<OwnStream, Policy>;
+  readonly search: Search;
 }
 
 export class Checks {
-  readonly #waiting = new Map<OwnStream, Check | null>();
+  readonly #waiting = new Set<OwnStream>();
+  /** The one that is going on. */
+  pass: Pass | null = null;
   /** Most streams share their policies, so the orders between two of them are kept for the next stream. */
   #last: { readonly before: Policy | null; readonly after: Policy; readonly orders: readonly Order[] } | null = null;
 
   get size(): number {
-    return this.#waiting.size;
+    return this.#waiting.size + (this.pass === null ? 0 : 1);
   }
 
   mark(own: OwnStream): void {
-    if (!this.#waiting.has(own)) this.#waiting.set(own, null);
+    this.#waiting.add(own);
   }
 
-  streams(): Iterable<OwnStream> {
-    return this.#waiting.keys();
+  /** Takes a stream that waits. */
+  take(): OwnStream | undefined {
+    for (const own of this.#waiting) {
+      this.#waiting.delete(own);
+      return own;
+    }
+    return undefined;
   }
 
-  /** What is to be done so that a stream's policy is carried out. */
-  of(own: OwnStream, policy: Policy): Check {
-    const before = this.#waiting.get(own);
-    // Of another policy than was asked for last nothing is known to be done.
-    const check = before?.policy === policy ? before : { policy, orders: this.#orders(own.checked, policy), next: 0 };
-    this.#waiting.set(own, check);
-    return check;
-  }
-
-  done(own: OwnStream, policy: Policy): void {
-    own.checked = policy;
-    this.#waiting.delete(own);
-  }
-
-  #orders(before: Policy | null, after: Policy): readonly Order[] {
-    if (this.#last?.before !== before || this.#last.after !== after) {
-      this.#last = { before, after, orders: ordersBetween(before, after) };
+  /** What is to be carried out until a stream's policy is. */
+  ordersOf(own: OwnStream, policy: Policy): readonly Order[] {
+    if (this.#last?.before !== own.checked || this.#last.after !== policy) {
+      this.#last = { before: own.checked, after: policy, orders: ordersBetween(own.checked, policy) };
     }
     return this.#last.orders;
   }

@@ -1,8 +1,8 @@
 /**
  * The ring of contributions: cells of eight integers in the order in which they were made, bounded.
  *
- * Positions go round, so a position that somebody remembers may since have been given to another cell:
- * `isOlder` tells. Memory comes and goes in pieces, so it follows the cells that there are and not the
+ * Positions go round, so a position that somebody remembers may since have been given to another cell;
+ * `holds` only tells that there is one. Memory comes and goes in pieces, so it follows the cells that there are and not the
  * bound. What a cell means is `contributions.ts`.
  */
 
@@ -45,23 +45,26 @@ export class ContributionRing {
     return (position & (PIECE_CELLS - 1)) * CELL_INTEGERS;
   }
 
-  /** Whether `position` holds a cell, and one that was made before that at `than`. */
-  isOlder(position: number, than: number): boolean {
-    return this.#ageRank(position) < this.#ageRank(than);
+  /** The position of the newest cell; one that holds none when there is none. */
+  get newest(): number {
+    return this.before((this.#oldest + this.#size) % this.#positions);
+  }
+
+  /** The position before: of the oldest cell one that holds none. */
+  before(position: number): number {
+    return position === 0 ? this.#positions - 1 : position - 1;
   }
 
   holds(position: number): boolean {
     return this.#ageRank(position) < this.#size;
   }
 
-  /** The position of a new cell, all its integers 0. There must be room. */
+  /** The position of a new cell, whose integers are still to be set. There must be room. */
   push(): number {
     if (this.#size >= this.sizeMax) throw new Error('the ring is full');
     const position = (this.#oldest + this.#size) % this.#positions;
     const piece = position >> PIECE_BITS;
     this.#pieces[piece] ??= this.#newPiece();
-    const offset = this.offsetOf(position);
-    this.#pieces[piece].fill(0, offset, offset + CELL_INTEGERS);
     this.#size += 1;
     return position;
   }
@@ -75,9 +78,14 @@ export class ContributionRing {
     this.#pieces[piece] = undefined;
   }
 
+  /** The position of the cell before which so many are older. */
+  positionAt(rank: number): number {
+    return (this.#oldest + rank) % this.#positions;
+  }
+
   /** Every position that holds a cell, the oldest first. */
   *positions(): Generator<number> {
-    for (let rank = 0; rank < this.#size; rank++) yield (this.#oldest + rank) % this.#positions;
+    for (let rank = 0; rank < this.#size; rank++) yield this.positionAt(rank);
   }
 
   #newPiece(): Int32Array {

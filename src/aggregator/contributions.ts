@@ -2,18 +2,20 @@
  * Contributions: who was counted when, and how much, as far back as is kept. Without it nothing could be
  * taken back from a viewer or a device [AGG-30].
  *
- * A cell says of one viewer, device, emoji and second how many taps were counted in it and how many of them
- * were taken back. Both only grow and a commit carries them absolute, so joining any commits, in any order
- * and number, gives the cells back [AGG-31]: what was taken back once is not taken back again. Cells of a
- * contributor are chained from the newest to the oldest, so finding what one contributed costs only that.
- * Memory is bounded by a number of cells and by age; the oldest are forgotten first [AGG-32].
+ * A cell says of one viewer, device, emoji and second how many taps were counted and how many of them were
+ * taken back. Both only grow, a commit carries them absolute, and a cell has an identity for life: the actor that
+ * made it and its number. So joining any commits, in any order and number, gives the cells back [AGG-31]:
+ * what was taken back once is not taken back again. Counting only ever touches the end of a ring; whoever
+ * wants to know what somebody contributed looks through it from there. Memory is bounded by a number of
+ * cells and by age, the oldest are forgotten first [AGG-32].
  */
 
+import type { ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { FIRST_COLUMN, SlotTable } from '../base/slot-table.ts';
 import { WINDOW_MS } from '../base/window.ts';
-import { REACTIONS_PER_BATCH_MAX } from '../protocol/messages.ts';
 import type { Contribution } from '../hot-store/hot-store.ts';
+import { REACTIONS_PER_BATCH_MAX } from '../protocol/messages.ts';
 import { ContributionRing } from './contribution-ring.ts';
 
 export interface ContributionLimits {
@@ -23,12 +25,37 @@ export interface ContributionLimits {
 
 export const CONTRIBUTION_DEFAULTS: ContributionLimits = { contributionsMax: 2_000_000, contributionsKeptMs: 60 * 60_000 };
 
-/** Of a batch that names no device. */
-export const NO_DEVICE = -1;
+/** Of a batch that names no device; of who finds no room. */
+export const NOBODY = -1;
 /** Emoji have numbers below this one. */
 export const EMOJI_NUMBERS_MAX = 1 << 20;
 
-// The columns of a cell. Contributors stand as slot + 1, positions as position + 1; 0 is none.
+/** Of this viewer or device nothing remains that was counted from one time to before another. */
+export interface Order {
+  readonly kind: 'viewer' | 'device';
+  readonly id: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Orders by the slots of those whom they concern, and how far the cells are looked through for them. */
+export interface Search {
+  readonly orders: ReadonlyMap<number, Order>;
+  /** The next cell to look at, from the newest to the oldest; null before the first. */
+  position: number | null;
+}
+
+/** Taps of one viewer, device and emoji, counted in the second of a time, that another region has counted as well. */
+export interface Gift {
+  readonly scope: number;
+  readonly viewer: string;
+  readonly device: string | null;
+  readonly emoji: number;
+  readonly countedAt: number;
+  readonly taps: number;
+}
+
+// The columns of a cell.
 const SECOND = 0;
 const VIEWER = 1;
 const DEVICE = 2;
@@ -36,37 +63,57 @@ const DEVICE = 2;
 const EMOJI = 3;
 const COUNTED = 4;
 const RETRACTED = 5;
-const OLDER_OF_VIEWER = 6;
-const OLDER_OF_DEVICE = 7;
+/** The cell's identity: its number, and that of the actor that made it. */
+const NUMBER = 6;
+const ACTOR = 7;
 const MILLISECOND_BITS = 10;
 const MILLISECOND = (1 << MILLISECOND_BITS) - 1;
 const CHANGED = 1 << 30;
+/** Numbers go round far beyond what is kept. */
+const NUMBER_MASK = 2 ** 31 - 1;
+const OWN_ACTOR = 0;
 // The columns of a contributor.
 const COLUMNS = 2;
-const NEWEST = FIRST_COLUMN;
-const NEWEST_SECOND = FIRST_COLUMN + 1;
+/** The second in which a cell of it was made or changed last. */
+const USED_SECOND = FIRST_COLUMN;
+/** Of a viewer: the device of the last batch, a guess. */
+const LAST_DEVICE = FIRST_COLUMN + 1;
 const COUNT_MAX = 2 ** 31 - 1;
-/** A second of one viewer with more different cells is not told apart any further. */
-const CELLS_PER_SECOND_MAX = 1024;
+const SWEPT_PER_INSERT = 4;
 const EXPIRED_PER_BATCH = 4;
 const EXPIRED_AT_ONCE = 50_000;
-/** Beside the ids: five integers and two headers. */
-const CONTRIBUTION_BYTES = 9 + 5 + 5 + 5 + 2 * 2;
+/** Beside the ids: six integers and two headers. */
+const CONTRIBUTION_BYTES = 9 + 5 + 5 + 5 + 5 + 2 * 2;
+/** Seconds count from 2020, which an Int32 holds until 2088. */
+const EPOCH_SECONDS = Date.UTC(2020, 0) / WINDOW_MS;
 
 export class Contributions {
-  /** Taps that were counted and not noted, because one viewer's second was too colourful. */
+  /** Taps that were counted and not noted, because more people tapped in one second than are kept in all. */
   unattributed = 0;
   readonly #keptSeconds: number;
   readonly #ring: ContributionRing;
   readonly #contributors: SlotTable;
-  /** Contributors whose chains are not in the order of time, because commits were joined in another order. */
-  readonly #disordered = new Set<number>();
+  /** Who made the cells, by number; the first is this life's actor, whoever that will be. */
+  readonly #actors: (ActorId | null)[] = [null];
+  /** While commits are joined: actor → number of the cell → its position. Null once all are. */
+  #known: KnownCells | null = new Map();
+  #nextNumber = 0;
   #changed: number[] = [];
   /** Cells that were forgotten before their change was taken: a later life must still hear of it. */
-  #changedAndForgotten: Copy[] = [];
+  #changedAndForgotten: Cell[] = [];
   #changedBytes = 0;
+  #changedSince = Infinity;
+  #nowSecond = 0;
   /** Of this second and earlier ones cells have been forgotten: what is left of them is let be. */
   #forgottenUntil = 0;
+  /** False once commits were joined in another order than that of time. */
+  #isInOrder = true;
+  #newestSecond = 0;
+  readonly #isForgotten = (slot: number): boolean => {
+    const usedSecond = this.#contributors.integers[slot * this.#contributors.stride + USED_SECOND]!;
+    // What changed is still to be told, with the name.
+    return usedSecond <= this.#forgottenUntil && usedSecond < Math.min(this.#nowSecond, this.#changedSince);
+  };
 
   constructor({ contributionsMax, contributionsKeptMs }: ContributionLimits, seed: number) {
     const sizeMax = Math.max(contributionsMax, REACTIONS_PER_BATCH_MAX);
@@ -83,10 +130,6 @@ export class Contributions {
     return this.#contributors.size;
   }
 
-  get changedCount(): number {
-    return this.#changed.length + this.#changedAndForgotten.length;
-  }
-
   /** An upper bound of the encoded size of what changed, but for its streams and emoji, which have rows that changed too. */
   get changedBytes(): number {
     return this.#changedBytes;
@@ -99,13 +142,16 @@ export class Contributions {
 
   /** Makes room for the cells of one batch, and lets go of a few that are too old. */
   reserve(cells: number, now: number): void {
+    this.#nowSecond = secondOf(now);
     while (this.#ring.size + cells > this.#ring.sizeMax) this.#forgetOldest();
     this.#expire(now, EXPIRED_PER_BATCH);
   }
 
   /** Lets go of what is too old, as much as is worth a pause. */
   forget(now: number): void {
+    this.#nowSecond = secondOf(now);
     this.#expire(now, EXPIRED_AT_ONCE);
+    this.#contributors.sweep(EXPIRED_AT_ONCE, this.#isForgotten);
   }
 
   /** Nothing counted until this time can be taken back from now on. */
@@ -113,77 +159,114 @@ export class Contributions {
     this.#forgottenUntil = Math.max(this.#forgottenUntil, secondOf(timeMs));
   }
 
-  /** The slot of a viewer who contributes now; `guess` is any slot, best the one of the last time. */
+  /** The slot of a viewer who is counted now; NOBODY when there is no room. `guess` is any slot, best that of the last time. */
   viewer(scope: number, viewer: string, guess: number): number {
-    return this.#open(2 * scope, viewer, guess);
+    return this.#contributor(2 * scope, viewer, guess);
   }
 
-  device(scope: number, device: string, guess: number): number {
-    return this.#open(2 * scope + 1, device, guess);
+  /** The slot of the device that a viewer is counted with now. */
+  device(scope: number, device: string, viewer: number): number {
+    if (viewer === NOBODY) return NOBODY;
+    const guess = viewer * this.#contributors.stride + LAST_DEVICE;
+    const slot = this.#contributor(2 * scope + 1, device, this.#contributors.integers[guess]!);
+    this.#contributors.integers[viewer * this.#contributors.stride + LAST_DEVICE] = Math.max(0, slot);
+    return slot;
   }
 
-  /** Notes taps that are counted now. Room must have been reserved, after which slots stay what they are. */
-  add(viewer: number, device: number, emoji: number, taps: number, now: number): void {
-    const second = secondOf(now);
-    const found = this.#find(viewer, device, emoji, second, CELLS_PER_SECOND_MAX);
-    if (found === TOO_MANY) {
+  /**
+   * Notes taps that are counted now, in a cell of which room was reserved, and answers its position. `guess` is
+   * where the session's last taps were noted: within a second they come together.
+   */
+  add(viewer: number, device: number, emoji: number, taps: number, now: number, guess: number): number {
+    if (viewer === NOBODY) {
       this.unattributed += taps;
-      return;
+      return NOBODY;
     }
-    const position = found >= 0 ? found : this.#push(viewer, device, emoji, second);
+    const second = this.#nowSecond;
+    let position = guess;
+    if (!this.#isCellOf(guess, viewer, device, emoji, second)) {
+      position = this.#push(second, viewer, device, emoji);
+      this.#nextNumber = (this.#nextNumber + 1) & NUMBER_MASK;
+    }
     const cells = this.#ring.cellsAt(position);
     const at = this.#ring.offsetOf(position);
     cells[at + COUNTED] = Math.min(COUNT_MAX, cells[at + COUNTED]! + taps);
     raiseMillisecond(cells, at, now - millisecondsOf(second));
     this.#markChanged(position, cells, at);
+    return position;
+  }
+
+  /** The slot of a viewer or device of whom something may be kept; NOBODY when nothing is. */
+  find(kind: Order['kind'], scope: number, id: string): number {
+    return this.#contributors.find(2 * scope + (kind === 'viewer' ? 0 : 1), id);
   }
 
   /**
-   * Calls `take` with the emoji's number, the start of the second and the taps of each cell of a viewer or device that was
-   * counted from the second of `from` on and last before `to`, and of which something is left. `take` says
-   * whether nothing of it is left from now on. Answers false when `take` stopped it.
+   * Looks through at most so many cells for what orders speak of: counted from the second of `from` on and last
+   * before `to`. Calls `take` with the scope, the emoji's number, the start of the second and the taps of each of which something
+   * is left, and is told whether nothing is left of it from now on. True when all was looked through.
    */
-  retract(
-    kind: 'viewer' | 'device',
-    scope: number,
-    id: string,
-    { from, to }: { readonly from: number; readonly to: number },
-    take: (emoji: number, countedAt: number, taps: number) => 'take' | 'leave' | 'stop',
+  search(
+    search: Search,
+    cellsMax: number,
+    now: number,
+    take: (scope: number, emoji: number, countedAt: number, taps: number) => 'take' | 'leave' | 'stop',
   ): boolean {
-    const slot = this.#contributors.find(2 * scope + (kind === 'viewer' ? 0 : 1), id);
-    if (slot < 0) return true;
-    const fromSecond = Math.max(Math.floor(from / WINDOW_MS) - EPOCH_SECONDS, this.#forgottenUntil + 1);
-    const link = kind === 'viewer' ? OLDER_OF_VIEWER : OLDER_OF_DEVICE;
-    for (let position = this.#newestOf(slot); position >= 0; position = this.#olderThan(position, link)) {
-      const cells = this.#ring.cellsAt(position);
-      const at = this.#ring.offsetOf(position);
+    this.#nowSecond = secondOf(now);
+    let from = Infinity;
+    for (const order of search.orders.values()) from = Math.min(from, secondOf(order.from));
+    const wanted = new Uint8Array(WANTED_SIZE);
+    for (const slot of search.orders.keys()) wanted[slot & (WANTED_SIZE - 1)] = 1;
+    search.position ??= this.#ring.newest;
+    for (let looked = 0; this.#ring.holds(search.position); search.position = this.#ring.before(search.position)) {
+      if (looked++ === cellsMax) return false;
+      const cells = this.#ring.cellsAt(search.position);
+      const at = this.#ring.offsetOf(search.position);
       const second = cells[at + SECOND]!;
-      if (second < fromSecond) {
-        if (this.#disordered.has(slot)) continue;
-        return true;
+      if (second <= this.#forgottenUntil || second < from) {
+        if (this.#isInOrder) return true;
+        continue;
       }
+      const viewer = cells[at + VIEWER]!;
+      const device = cells[at + DEVICE]!;
+      // Almost always neither: this is cheaper than to ask a map.
+      if (wanted[viewer & (WANTED_SIZE - 1)] === 0 && (device < 0 || wanted[device & (WANTED_SIZE - 1)] === 0)) continue;
       const left = cells[at + COUNTED]! - cells[at + RETRACTED]!;
-      if (left === 0 || timeOf(cells, at) >= to) continue;
-      const answer = take(emojiOf(cells, at), millisecondsOf(second), left);
+      if (left === 0 || !(speaksOf(search.orders.get(viewer), cells, at) || speaksOf(search.orders.get(device), cells, at))) continue;
+      const answer = take(this.#contributors.scopeOf(viewer) >> 1, emojiOf(cells, at), millisecondsOf(second), left);
       if (answer === 'stop') return false;
       if (answer === 'leave') continue;
       cells[at + RETRACTED] = cells[at + COUNTED]!;
-      this.#markChanged(position, cells, at);
+      this.#markChanged(search.position, cells, at);
+      this.#touch(viewer);
+      if (device >= 0) this.#touch(device);
     }
     return true;
   }
 
-  /** Joins what a commit said of one contribution. */
-  join(scope: number, emoji: number, { viewer, device, at: time, counted, retracted }: Contribution): void {
+  /** Takes back what is to be given to another region, as far as it is still there; answers how much of each. */
+  giveBack(gifts: readonly Gift[], now: number): number[] {
+    this.#nowSecond = secondOf(now);
+    return gifts.map((gift) => this.#giveBack(gift));
+  }
+
+  /** Joins what a commit of `actor` said of one contribution, until `joined` is called; later on what is known is more. */
+  join(scope: number, emoji: number, contribution: Contribution, actor: ActorId): void {
+    if (this.#known === null) return;
+    const { viewer, device, at: time, counted, retracted, number } = contribution;
     const second = secondOf(time);
     if (second <= this.#forgottenUntil) return;
-    this.reserve(1, 0);
-    // Whoever was forgotten just now may be the one whose cell this is.
-    if (second <= this.#forgottenUntil) return;
-    const viewerSlot = this.viewer(scope, viewer, 0);
-    const deviceSlot = device === null ? NO_DEVICE : this.device(scope, device, 0);
-    const found = this.#find(viewerSlot, deviceSlot, emoji, second, Infinity);
-    const position = found >= 0 ? found : this.#push(viewerSlot, deviceSlot, emoji, second);
+    const known = this.#knownOf(this.#known, contribution.actor ?? actor);
+    let position = known.cells.get(number);
+    if (position === undefined) {
+      this.reserve(1, time);
+      // To make room, this second may have been begun to be forgotten.
+      if (second <= this.#forgottenUntil) return;
+      const viewerSlot = this.viewer(scope, viewer, 0);
+      if (viewerSlot === NOBODY) return;
+      position = this.#push(second, viewerSlot, device === null ? NOBODY : this.device(scope, device, viewerSlot), emoji, known.actor, number);
+      known.cells.set(number, position);
+    }
     const cells = this.#ring.cellsAt(position);
     const at = this.#ring.offsetOf(position);
     cells[at + COUNTED] = Math.max(cells[at + COUNTED]!, Math.min(COUNT_MAX, counted));
@@ -191,9 +274,14 @@ export class Contributions {
     raiseMillisecond(cells, at, time - millisecondsOf(second));
   }
 
+  /** Nothing more is joined: what it took to know cells again is let go. */
+  joined(): void {
+    this.#known = null;
+  }
+
   /** What changed since the last call. */
   takeChanged(streamOf: (scope: number) => StreamId, emojiIdOf: (number: number) => EmojiId): Contribution[] {
-    const taken = this.#changedAndForgotten.map((copy) => contributionOf(copy, streamOf, emojiIdOf));
+    const taken = this.#changedAndForgotten.map((cell) => this.#record(cell.integers, 0, streamOf, emojiIdOf));
     for (const position of this.#changed) {
       if (!this.#ring.holds(position)) continue;
       const cells = this.#ring.cellsAt(position);
@@ -201,11 +289,12 @@ export class Contributions {
       // A cell that was forgotten in between may have given its position to another one, which stands here twice.
       if ((cells[at + EMOJI]! & CHANGED) === 0) continue;
       cells[at + EMOJI]! &= ~CHANGED;
-      taken.push(contributionOf(this.#copy(cells, at), streamOf, emojiIdOf));
+      taken.push(this.#record(cells, at, streamOf, emojiIdOf));
     }
     this.#changedAndForgotten = [];
     this.#changed = [];
     this.#changedBytes = 0;
+    this.#changedSince = Infinity;
     return taken;
   }
 
@@ -215,65 +304,95 @@ export class Contributions {
     for (const position of this.#ring.positions()) {
       const cells = this.#ring.cellsAt(position);
       const at = this.#ring.offsetOf(position);
-      if (cells[at + SECOND]! >= since) yield contributionOf(this.#copy(cells, at), streamOf, emojiIdOf);
+      if (cells[at + SECOND]! >= since) yield this.#record(cells, at, streamOf, emojiIdOf);
     }
   }
 
-  #open(scope: number, id: string, guess: number): number {
-    if (this.#contributors.holds(guess, scope, id)) return guess;
-    const slot = this.#contributors.find(scope, id);
-    return slot >= 0 ? slot : this.#contributors.insert(scope, id);
-  }
-
-  /** The viewer's cell of an emoji, device and second; −1 when there is none, TOO_MANY when it was not looked for any longer. */
-  #find(viewer: number, device: number, emoji: number, second: number, looksMax: number): number {
-    const row = viewer * this.#contributors.stride;
-    if (second > this.#contributors.integers[row + NEWEST_SECOND]!) return -1;
-    let looks = 0;
-    for (let position = this.#newestOf(viewer); position >= 0; position = this.#olderThan(position, OLDER_OF_VIEWER)) {
-      const cells = this.#ring.cellsAt(position);
-      const at = this.#ring.offsetOf(position);
-      if (cells[at + SECOND] === second) {
-        if (emojiOf(cells, at) === emoji && cells[at + DEVICE] === device + 1) return position;
-        looks += 1;
-        if (looks >= looksMax) return TOO_MANY;
-      } else if (cells[at + SECOND]! < second && !this.#disordered.has(viewer)) return -1;
+  #contributor(scope: number, id: string, guess: number): number {
+    const table = this.#contributors;
+    let slot = table.holds(guess, scope, id) ? guess : table.find(scope, id);
+    if (slot < 0) {
+      table.sweep(SWEPT_PER_INSERT, this.#isForgotten);
+      slot = table.insert(scope, id);
+      if (slot < 0) return NOBODY;
     }
-    return -1;
+    this.#touch(slot);
+    return slot;
   }
 
-  #push(viewer: number, device: number, emoji: number, second: number): number {
+  #touch(slot: number): void {
+    const { integers, stride } = this.#contributors;
+    const at = slot * stride + USED_SECOND;
+    if (integers[at]! < this.#nowSecond) integers[at] = this.#nowSecond;
+  }
+
+  #isCellOf(position: number, viewer: number, device: number, emoji: number, second: number): boolean {
+    if (position < 0 || !this.#ring.holds(position)) return false;
+    const cells = this.#ring.cellsAt(position);
+    const at = this.#ring.offsetOf(position);
+    return cells[at + SECOND] === second && cells[at + VIEWER] === viewer && cells[at + DEVICE] === device && emojiOf(cells, at) === emoji;
+  }
+
+  #push(second: number, viewer: number, device: number, emoji: number, actor = OWN_ACTOR, number = this.#nextNumber): number {
     const position = this.#ring.push();
     const cells = this.#ring.cellsAt(position);
     const at = this.#ring.offsetOf(position);
     cells[at + SECOND] = second;
-    cells[at + VIEWER] = viewer + 1;
-    cells[at + DEVICE] = device + 1;
+    cells[at + VIEWER] = viewer;
+    cells[at + DEVICE] = device;
     cells[at + EMOJI] = emoji << MILLISECOND_BITS;
-    cells[at + OLDER_OF_VIEWER] = this.#link(viewer, position, second);
-    if (device !== NO_DEVICE) cells[at + OLDER_OF_DEVICE] = this.#link(device, position, second);
+    cells[at + COUNTED] = 0;
+    cells[at + RETRACTED] = 0;
+    cells[at + NUMBER] = number;
+    cells[at + ACTOR] = actor;
+    if (second < this.#newestSecond) this.#isInOrder = false;
+    else this.#newestSecond = second;
     return position;
   }
 
-  /** Puts a position at the head of a contributor's chain; answers what was there. */
-  #link(slot: number, position: number, second: number): number {
-    const { integers, stride } = this.#contributors;
-    const row = slot * stride;
-    const before = integers[row + NEWEST]!;
-    integers[row + NEWEST] = position + 1;
-    if (second >= integers[row + NEWEST_SECOND]!) integers[row + NEWEST_SECOND] = second;
-    else this.#disordered.add(slot);
-    return before;
+  #knownOf(all: KnownCells, id: ActorId): { readonly actor: number; readonly cells: Map<number, number> } {
+    let known = all.get(id);
+    if (known === undefined) {
+      const found = this.#actors.indexOf(id);
+      known = { actor: found >= 0 ? found : this.#actors.push(id) - 1, cells: new Map() };
+      all.set(id, known);
+    }
+    return known;
   }
 
-  #newestOf(slot: number): number {
-    return this.#contributors.integers[slot * this.#contributors.stride + NEWEST]! - 1;
+  #giveBack({ scope, viewer, device, emoji, countedAt, taps }: Gift): number {
+    const second = secondOf(countedAt);
+    const viewerSlot = this.find('viewer', scope, viewer);
+    const deviceSlot = device === null ? NOBODY : this.find('device', scope, device);
+    if (second <= this.#forgottenUntil || viewerSlot < 0 || (device !== null && deviceSlot < 0)) return 0;
+    let left = taps;
+    for (let rank = this.#rankOf(second); rank < this.#ring.size && left > 0; rank++) {
+      const position = this.#ring.positionAt(rank);
+      const cells = this.#ring.cellsAt(position);
+      const cell = this.#ring.offsetOf(position);
+      if (cells[cell + SECOND]! > second && this.#isInOrder) break;
+      if (!this.#isCellOf(position, viewerSlot, deviceSlot, emoji, second)) continue;
+      const taken = Math.min(left, cells[cell + COUNTED]! - cells[cell + RETRACTED]!);
+      if (taken === 0) continue;
+      left -= taken;
+      cells[cell + RETRACTED]! += taken;
+      this.#markChanged(position, cells, cell);
+      this.#touch(viewerSlot);
+      if (deviceSlot >= 0) this.#touch(deviceSlot);
+    }
+    return taps - left;
   }
 
-  /** The next cell of a chain; −1 at its end, which is also where older cells have been forgotten. */
-  #olderThan(position: number, link: number): number {
-    const older = this.#ring.cellsAt(position)[this.#ring.offsetOf(position) + link]! - 1;
-    return older >= 0 && this.#ring.isOlder(older, position) ? older : -1;
+  /** How many cells are older than a second; 0 when they are in no order. */
+  #rankOf(second: number): number {
+    let [low, high] = [0, this.#isInOrder ? this.#ring.size : 0];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const position = this.#ring.positionAt(middle);
+      if (this.#ring.cellsAt(position)[this.#ring.offsetOf(position) + SECOND]! < second) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   #expire(now: number, countMax: number): void {
@@ -286,67 +405,59 @@ export class Contributions {
   }
 
   #forgetOldest(): void {
-    const position = this.#ring.oldest;
-    const cells = this.#ring.cellsAt(position);
-    const at = this.#ring.offsetOf(position);
-    this.#forgottenUntil = Math.max(this.#forgottenUntil, cells[at + SECOND]!);
-    if ((cells[at + EMOJI]! & CHANGED) !== 0) this.#changedAndForgotten.push(this.#copy(cells, at));
-    this.#unlink(cells[at + VIEWER]! - 1, position);
-    if (cells[at + DEVICE]! > 0) this.#unlink(cells[at + DEVICE]! - 1, position);
+    const cells = this.#ring.cellsAt(this.#ring.oldest);
+    const at = this.#ring.offsetOf(this.#ring.oldest);
+    if (cells[at + SECOND]! > this.#forgottenUntil) this.#forgottenUntil = cells[at + SECOND]!;
+    if ((cells[at + EMOJI]! & CHANGED) !== 0) this.#changedAndForgotten.push({ integers: cells.slice(at, at + ACTOR + 1) });
     this.#ring.dropOldest();
-  }
-
-  /** A contributor whose newest cell goes has no other. */
-  #unlink(slot: number, position: number): void {
-    if (this.#newestOf(slot) !== position) return;
-    this.#contributors.remove(slot);
-    this.#disordered.delete(slot);
   }
 
   #markChanged(position: number, cells: Int32Array, at: number): void {
     if ((cells[at + EMOJI]! & CHANGED) !== 0) return;
     cells[at + EMOJI]! |= CHANGED;
+    if (this.#changed.length === 0) this.#changedSince = this.#nowSecond;
     this.#changed.push(position);
-    const device = cells[at + DEVICE]! - 1;
-    const viewerLength = this.#contributors.textOf(cells[at + VIEWER]! - 1).length;
-    this.#changedBytes += CONTRIBUTION_BYTES + viewerLength + (device < 0 ? 0 : this.#contributors.textOf(device).length);
+    const device = cells[at + DEVICE]!;
+    const deviceLength = device < 0 ? 0 : this.#contributors.textOf(device).length;
+    this.#changedBytes += CONTRIBUTION_BYTES + this.#contributors.textOf(cells[at + VIEWER]!).length + deviceLength;
   }
 
-  #copy(cells: Int32Array, at: number): Copy {
-    const viewer = cells[at + VIEWER]! - 1;
-    const device = cells[at + DEVICE]! - 1;
+  #record(cells: Int32Array, at: number, streamOf: (scope: number) => StreamId, emojiIdOf: (number: number) => EmojiId): Contribution {
+    const viewer = cells[at + VIEWER]!;
+    const device = cells[at + DEVICE]!;
     return {
-      scope: this.#contributors.scopeOf(viewer) >> 1,
+      stream: streamOf(this.#contributors.scopeOf(viewer) >> 1),
       viewer: this.#contributors.textOf(viewer),
       device: device < 0 ? null : this.#contributors.textOf(device),
-      emoji: emojiOf(cells, at),
+      emoji: emojiIdOf(emojiOf(cells, at)),
       at: timeOf(cells, at),
       counted: cells[at + COUNTED]!,
       retracted: cells[at + RETRACTED]!,
+      actor: this.#actors[cells[at + ACTOR]!]!,
+      number: cells[at + NUMBER]!,
     };
   }
 }
 
-/** A cell, with numbers still in the place of stream and emoji. */
-type Copy = Omit<Contribution, 'stream' | 'emoji'> & { readonly scope: number; readonly emoji: number };
+type KnownCells = Map<ActorId, { readonly actor: number; readonly cells: Map<number, number> }>;
 
-function contributionOf(
-  { scope, emoji, ...cell }: Copy,
-  streamOf: (scope: number) => StreamId,
-  emojiIdOf: (number: number) => EmojiId,
-): Contribution {
-  return { stream: streamOf(scope), emoji: emojiIdOf(emoji), ...cell };
+/** A cell apart from the ring. */
+interface Cell {
+  readonly integers: Int32Array;
 }
 
-/** An upper bound of what msgpack makes of a contribution that stands alone with its stream and emoji. */
-export function contributionBytesMax({ stream, viewer, device, emoji }: Contribution): number {
-  return CONTRIBUTION_BYTES + viewer.length + (device?.length ?? 0) + stream.length + emoji.length + 16;
+/** Slots are told from each other by so much of them before a map is asked. */
+const WANTED_SIZE = 1 << 16;
+
+/** An upper bound of what msgpack makes of a contribution that stands alone with its stream, emoji and actor. */
+export function contributionBytesMax({ stream, viewer, device, emoji, actor }: Contribution): number {
+  return CONTRIBUTION_BYTES + viewer.length + (device?.length ?? 0) + stream.length + emoji.length + (actor?.length ?? 0) + 24;
 }
 
-/** What `#find` answers when it gives up. */
-const TOO_MANY = -2;
-/** Seconds count from 2020, which an Int32 holds until 2088, and are never 0 or less in our time. */
-const EPOCH_SECONDS = Date.UTC(2020, 0) / WINDOW_MS;
+/** Whether a cell lies within an order's time. */
+function speaksOf(order: Order | undefined, cells: Int32Array, at: number): boolean {
+  return order !== undefined && cells[at + SECOND]! >= secondOf(order.from) && timeOf(cells, at) < order.to;
+}
 
 function secondOf(timeMs: number): number {
   return Math.floor(timeMs / WINDOW_MS) - EPOCH_SECONDS;

@@ -86,6 +86,10 @@ export class OwnCounts {
     return own;
   }
 
+  ofScope(scope: number): OwnStream {
+    return this.#byScope[scope]!;
+  }
+
   streamOf(scope: number): StreamId {
     return this.#byScope[scope]!.stream;
   }

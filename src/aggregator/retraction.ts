@@ -7,48 +7,55 @@
  * [AGG-34].
  */
 
-import type { PolicyOf } from '../moderation/policy.ts';
-import type { Order } from './checks.ts';
+import type { Policy, PolicyOf } from '../moderation/policy.ts';
+import type { Pass } from './checks.ts';
+import type { Order } from './contributions.ts';
 import type { OwnStream } from './own-counts.ts';
 import { changedBytes, type ShardState } from './shard-state.ts';
 
-/** Orders looked into in one commit at most: about a millisecond. */
+/** Orders and contributions looked at for one commit at most: about a millisecond each. */
 const ORDERS_PER_COMMIT_MAX = 10_000;
+const CELLS_PER_COMMIT_MAX = 200_000;
 
 /** Carries out what waits, until the changes of the commit to come reach a size. Answers how many taps it took back. */
 export function retract(state: ShardState, policyOf: PolicyOf, now: number, bytesMax: number): number {
+  const { checks, counts, contributions, corrections } = state;
   let taken = 0;
-  let left = ORDERS_PER_COMMIT_MAX;
-  for (const own of state.checks.streams()) {
-    const policy = policyOf(own.stream);
-    const check = state.checks.of(own, policy);
-    for (; check.next < check.orders.length; check.next++, left--) {
-      if (left === 0 || changedBytes(state) >= bytesMax) return taken;
-      const isThrough = carryOut(state, own, check.orders[check.next]!, now, bytesMax, (taps) => (taken += taps));
-      if (!isThrough) return taken;
-    }
-    state.checks.done(own, policy);
-  }
-  return taken;
-}
-
-/** Takes back what an order speaks of; false when the commit was full before it was through. */
-function carryOut(
-  state: ShardState,
-  own: OwnStream,
-  order: Order,
-  now: number,
-  bytesMax: number,
-  took: (taps: number) => void,
-): boolean {
-  const { counts, contributions, corrections } = state;
-  return contributions.retract(order.kind, own.scope, order.id, order, (number, countedAt, taps) => {
+  checks.pass ??= nextPass(state, policyOf);
+  if (checks.pass === null) return 0;
+  const { search, streams } = checks.pass;
+  const isThrough = contributions.search(search, CELLS_PER_COMMIT_MAX, now, (scope, number, countedAt, taps) => {
     if (changedBytes(state) >= bytesMax) return 'stop';
+    const own = counts.ofScope(scope);
     const emoji = counts.emojiOf(number);
     counts.touch(own, now);
     if (!counts.takeBack(own, emoji, taps)) return 'leave';
     corrections.add(own.stream, emoji, countedAt, taps);
-    took(taps);
+    taken += taps;
     return 'take';
   });
+  if (!isThrough) return taken;
+  for (const [own, policy] of streams) own.checked = policy;
+  checks.pass = null;
+  return taken;
+}
+
+/** One look serves all streams that wait, and the orders of which nothing is kept cost none. */
+function nextPass({ checks, contributions }: ShardState, policyOf: PolicyOf): Pass | null {
+  const streams = new Map<OwnStream, Policy>();
+  const found = new Map<number, Order>();
+  for (let orders = 0; orders < ORDERS_PER_COMMIT_MAX; ) {
+    const own = checks.take();
+    if (own === undefined) break;
+    const policy = policyOf(own.stream);
+    streams.set(own, policy);
+    for (const order of checks.ordersOf(own, policy)) {
+      orders += 1;
+      const slot = contributions.find(order.kind, own.scope, order.id);
+      if (slot >= 0) found.set(slot, order);
+    }
+  }
+  if (found.size > 0) return { streams, search: { orders: found, position: null } };
+  for (const [own, policy] of streams) own.checked = policy;
+  return null;
 }

@@ -21,7 +21,7 @@ const HIGH = FIRST_COLUMN + 3;
 const USED_SECONDS = FIRST_COLUMN + 4;
 const BUCKET = FIRST_COLUMN + 5;
 const VIEWER = FIRST_COLUMN + 6;
-const DEVICE = FIRST_COLUMN + 7;
+const CELL = FIRST_COLUMN + 7;
 /** Beside the 21 high bits of the highest sequence: the record is still to be taken. */
 const CHANGED = 1 << 30;
 const HIGH_BITS = (1 << 21) - 1;
@@ -89,15 +89,16 @@ export class Sessions {
     return this.#table.integers[slot * this.#table.stride + VIEWER]!;
   }
 
-  deviceOf(slot: number): number {
-    return this.#table.integers[slot * this.#table.stride + DEVICE]!;
+  /** Where the session's last taps were noted: a guess. */
+  cellOf(slot: number): number {
+    return this.#table.integers[slot * this.#table.stride + CELL]! - 1;
   }
 
-  /** Notes for the next batch where its viewer and device are, −1 for none. */
-  remember(slot: number, viewer: number, device: number): void {
+  /** Notes for the next batch who sent it and where its taps were noted. */
+  remember(slot: number, viewer: number, cell: number): void {
     const row = slot * this.#table.stride;
-    this.#table.integers[row + VIEWER] = viewer;
-    this.#table.integers[row + DEVICE] = Math.max(0, device);
+    this.#table.integers[row + VIEWER] = Math.max(0, viewer);
+    this.#table.integers[row + CELL] = cell + 1;
   }
 
   /** Whether one more session can be opened, after dropping some that expired. */

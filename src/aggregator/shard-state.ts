@@ -113,9 +113,14 @@ export function restore({ counts, sessions, contributions }: ShardState, commit:
     if (!owns(contribution.stream)) continue;
     const scope = counts.open(contribution.stream)?.scope;
     const number = counts.numberOf(contribution.emoji);
-    if (scope !== undefined && number >= 0) contributions.join(scope, number, contribution);
+    if (scope !== undefined && number >= 0) contributions.join(scope, number, contribution, commit.actor);
   }
   return complete;
+}
+
+/** All commits are joined. */
+export function restored({ contributions }: ShardState): void {
+  contributions.joined();
 }
 
 /** What the policies take back is looked for from now on where they changed since it was last: of one stream, or of all. */

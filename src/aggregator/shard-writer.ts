@@ -14,7 +14,7 @@ import type { Ledger } from '../../crdt/ledger.ts';
 import { backoffMs } from '../../regions/backoff.ts';
 import { sleep, type Log, type Runtime } from '../../regions/runtime.ts';
 import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from '../hot-store/hot-store.ts';
-import { restore, wholeState, type Changes, type ShardState } from './shard-state.ts';
+import { restore, restored, wholeState, type Changes, type ShardState } from './shard-state.ts';
 
 export interface WriterParts {
   readonly region: string;
@@ -84,6 +84,7 @@ export class ShardWriter {
         const actor = actorId({ region, shard, epoch });
         if (await hotStore.begin(actor)) {
           this.#actor = actor;
+          restored(this.#state);
           log.info({ actor, ...this.#count, sessions: this.#state.sessions.size }, 'The shard has started.');
           return;
         }

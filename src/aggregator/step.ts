@@ -7,7 +7,7 @@
  */
 
 import { isInForce, type Policy } from '../moderation/policy.ts';
-import { NO_DEVICE } from './contributions.ts';
+import { NOBODY } from './contributions.ts';
 import type { Batch, IngestReply, Reaction } from './ingest.ts';
 import type { OwnStream } from './own-counts.ts';
 import type { ShardState } from './shard-state.ts';
@@ -69,16 +69,17 @@ function count({ counts, contributions, sessions }: ShardState, own: OwnStream, 
   const { reactions } = batch;
   contributions.reserve(reactions.length, now);
   const viewer = contributions.viewer(own.scope, batch.viewer, slot < 0 ? 0 : sessions.viewerOf(slot));
-  const device = batch.device === null ? NO_DEVICE : contributions.device(own.scope, batch.device, slot < 0 ? 0 : sessions.deviceOf(slot));
-  if (slot >= 0) sessions.remember(slot, viewer, device);
+  const device = batch.device === null ? NOBODY : contributions.device(own.scope, batch.device, viewer);
+  let cell = slot < 0 ? NOBODY : sessions.cellOf(slot);
   counts.touch(own, now);
   let left = accepted;
   for (const [emoji, taps] of reactions) {
     const counted = Math.min(taps, left);
-    if (counted === 0) return;
+    if (counted === 0) break;
     left -= counted;
-    contributions.add(viewer, device, counts.add(own, emoji, counted), counted, now);
+    cell = contributions.add(viewer, device, counts.add(own, emoji, counted), counted, now, cell);
   }
+  if (slot >= 0) sessions.remember(slot, viewer, cell);
 }
 
 function tapsOf(reactions: readonly Reaction[]): number {

@@ -6,7 +6,8 @@
  * flat and grouped by stream, because a commit of a busy tick holds thousands:
  * rows `[stream, [emoji, increments, decrements, windowIncrements, …], …]`,
  * sessions `[stream, [session, highest, low, high, [sequence, clamped, …], …], …]`,
- * contributions `[stream, [emoji, …], [viewer, device or nil, at − its at, number of its emoji, counted, retracted, …], …]`,
+ * contributions `[stream, actor or nil for the commit's, [emoji, …], [number − the number before, viewer, device or nil,
+ * at − its at, which of the emoji, counted, retracted, …], …]`,
  * corrections `[stream, [emoji, windowStart, decrements, …], …]`.
  *
  * Version 1 is still read: it had a fifth field to an entry, always 0, and neither contributions nor corrections.
@@ -36,7 +37,8 @@ const COMMIT_FIELDS_FIRST = 7;
 const ENTRY_FIELDS = 4;
 const ENTRY_FIELDS_FIRST = 5;
 const SESSION_FIELDS = 5;
-const CONTRIBUTION_FIELDS = 6;
+const CONTRIBUTION_GROUP_FIELDS = 4;
+const CONTRIBUTION_FIELDS = 7;
 const CORRECTION_FIELDS = 3;
 const encoder = new Encoder({ initialBufferSize: 64 * 1024 });
 const decoder = new Decoder({ maxStrLength: 256, maxBinLength: 0, maxMapLength: 0, maxExtLength: 0 });
@@ -100,16 +102,29 @@ function groupSessions(sessions: readonly SessionRecord[]): unknown[] {
   return [...groups].flat();
 }
 
+interface ContributionGroup {
+  readonly emojis: Map<EmojiId, number>;
+  readonly values: unknown[];
+  number: number;
+}
+
 function groupContributions(contributions: readonly Contribution[], at: number): unknown[] {
-  const groups = new Map<StreamId, { readonly emojis: Map<EmojiId, number>; readonly values: unknown[] }>();
+  const actors = new Map<ActorId | null, Map<StreamId, ContributionGroup>>();
   for (const one of contributions) {
-    let group = groups.get(one.stream);
-    if (group === undefined) groups.set(one.stream, (group = { emojis: new Map(), values: [] }));
+    let streams = actors.get(one.actor);
+    if (streams === undefined) actors.set(one.actor, (streams = new Map()));
+    let group = streams.get(one.stream);
+    if (group === undefined) streams.set(one.stream, (group = { emojis: new Map(), values: [], number: 0 }));
     let emoji = group.emojis.get(one.emoji);
     if (emoji === undefined) group.emojis.set(one.emoji, (emoji = group.emojis.size));
-    group.values.push(one.viewer, one.device, at - one.at, emoji, one.counted, one.retracted);
+    group.values.push(one.number - group.number, one.viewer, one.device, at - one.at, emoji, one.counted, one.retracted);
+    group.number = one.number;
   }
-  return [...groups].flatMap(([stream, { emojis, values }]) => [stream, [...emojis.keys()], values]);
+  const groups: unknown[] = [];
+  for (const [actor, streams] of actors) {
+    for (const [stream, { emojis, values }] of streams) groups.push(stream, actor, [...emojis.keys()], values);
+  }
+  return groups;
 }
 
 function groupCorrections(corrections: readonly Correction[]): unknown[] {
@@ -148,17 +163,20 @@ function parseSessions(stream: StreamId, values: readonly unknown[]): SessionRec
 
 function parseContributions(values: readonly unknown[], commitAt: number): Contribution[] {
   const contributions: Contribution[] = [];
-  for (const [stream, emojis, cells] of tuples(values, 3)) {
-    if (!isId(stream)) throw new MalformedCommit('no stream id');
+  for (const [streamId, actorText, emojis, cells] of tuples(values, CONTRIBUTION_GROUP_FIELDS)) {
+    if (!isId(streamId)) throw new MalformedCommit('no stream id');
+    const stream = streamId as StreamId;
+    const actor = actorText === null ? null : parseActor(actorText);
     const ids = list(emojis).map(emojiId);
-    for (const [viewer, device, age, number, counted, retracted] of tuples(list(cells), CONTRIBUTION_FIELDS)) {
-      const emoji = ids[count(number)];
+    let number = 0;
+    for (const [step, viewer, device, age, which, counted, retracted] of tuples(list(cells), CONTRIBUTION_FIELDS)) {
+      const emoji = ids[count(which)];
       if (typeof viewer !== 'string' || (device !== null && typeof device !== 'string') || emoji === undefined) {
         throw new MalformedCommit('no contribution');
       }
-      if (!Number.isSafeInteger(age)) throw new MalformedCommit('no age');
-      const at = count(commitAt - (age as number));
-      contributions.push({ stream: stream as StreamId, viewer, device, emoji, at, counted: count(counted), retracted: count(retracted) });
+      number = count(number + integer(step));
+      const at = count(commitAt - integer(age));
+      contributions.push({ stream, viewer, device, emoji, at, counted: count(counted), retracted: count(retracted), actor, number });
     }
   }
   return contributions;
@@ -219,6 +237,11 @@ function list(value: unknown): readonly unknown[] {
 function emojiId(value: unknown): EmojiId {
   if (!isId(value)) throw new MalformedCommit('no emoji id');
   return value as EmojiId;
+}
+
+function integer(value: unknown): number {
+  if (!Number.isSafeInteger(value)) throw new MalformedCommit('no integer');
+  return value as number;
 }
 
 function count(value: unknown): number {

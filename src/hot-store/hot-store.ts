@@ -40,7 +40,7 @@ export interface SessionRecord {
   readonly clamped: readonly (readonly [sequence: number, taps: number])[];
 }
 
-/** What was counted of one viewer, device and emoji in one second, by whichever actor. Both numbers only grow. */
+/** What was counted of one viewer, device and emoji in one second, or a part of it. `counted` and `retracted` only grow. */
 export interface Contribution {
   readonly stream: StreamId;
   readonly viewer: string;
@@ -51,6 +51,9 @@ export interface Contribution {
   readonly counted: number;
   /** The part of it that was taken back. */
   readonly retracted: number;
+  /** Which one it is: the actor that counted it, null when that is the commit's own, and a number below 2^31. */
+  readonly actor: ActorId | null;
+  readonly number: number;
 }
 
 /** What the actor has taken back, all in all, of what was counted in a window, by whichever actor. */

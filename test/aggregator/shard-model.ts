@@ -10,8 +10,9 @@ import type { Mute, Policy, PolicyOf } from '../../src/moderation/policy.ts';
 
 const GRAINS_PER_TOKEN = 1000;
 
-/** One counting of taps of one emoji. */
+/** One counting of taps of one emoji. What a session taps of one emoji in one second, without another in between, goes together. */
 interface Counting {
+  readonly together: number;
   readonly stream: string;
   readonly viewer: string;
   readonly device: string | null;
@@ -34,6 +35,9 @@ export class ShardModel {
   state: ModelState = { sessions: new Map(), countings: [], totals: new Map(), windows: new Map() };
   #committed: ModelState = structuredClone(this.state);
   #buckets = new Map<string, { grains: number; at: number }>();
+  /** Session → the last counting. */
+  #last = new Map<string, Counting>();
+  #countings = 0;
 
   commit(): void {
     this.#committed = structuredClone(this.state);
@@ -43,6 +47,7 @@ export class ShardModel {
   crash(): void {
     this.state = structuredClone(this.#committed);
     this.#buckets = new Map();
+    this.#last = new Map();
   }
 
   highest(stream: string, session: string): number {
@@ -74,26 +79,23 @@ export class ShardModel {
       const counted = Math.min(left, count);
       left -= counted;
       if (counted === 0) continue;
-      this.state.countings.push({ stream, viewer: batch.viewer, device: batch.device, emoji, at: now, left: counted });
+      this.#note({ together: this.#countings++, stream, viewer: batch.viewer, device: batch.device, emoji, at: now, left: counted }, session);
       this.#add(stream, emoji, now, counted);
     }
     return { kind: 'counted', accepted, clamped: taps - accepted, duplicate: false };
   }
 
   /**
-   * Nothing is left of what a mute takes back. The seconds of one viewer, device and emoji are taken back whole: that in
-   * which it begins with what came before, that in which it ends only when nothing was counted after its end.
+   * Nothing is left of what a mute takes back. What goes together is taken back together: in the second in which the mute
+   * begins with what came before, in that in which it ends only when nothing of it was counted after the end.
    */
   retract(policyOf: PolicyOf): void {
     const { countings } = this.state;
     for (const one of countings) {
       const policy = policyOf(one.stream as Batch['stream']);
       const second = windowStartOf(one.at);
-      const ofSecond = countings.filter(
-        ({ stream, viewer, device, emoji, at }) =>
-          stream === one.stream && viewer === one.viewer && device === one.device && emoji === one.emoji && windowStartOf(at) === second,
-      );
-      const lastAt = Math.max(...ofSecond.map(({ at }) => at));
+      const company = countings.filter(({ together }) => together === one.together);
+      const lastAt = Math.max(...company.map(({ at }) => at));
       for (const mute of [policy.mutedViewers.get(one.viewer), policy.mutedDevices.get(one.device ?? '')]) {
         if (mute === undefined || mute.retractFrom === null || second < windowStartOf(mute.retractFrom)) continue;
         const end = Math.min(mute.until ?? Infinity, mute.liftedAt ?? Infinity);
@@ -102,6 +104,20 @@ export class ShardModel {
         one.left = 0;
       }
     }
+  }
+
+  #note(counting: Counting, session: string | null): void {
+    const key = `${counting.stream} ${session}`;
+    const last = session === null ? undefined : this.#last.get(key);
+    const isSame =
+      last !== undefined &&
+      last.viewer === counting.viewer &&
+      last.device === counting.device &&
+      last.emoji === counting.emoji &&
+      windowStartOf(last.at) === windowStartOf(counting.at);
+    const noted = isSame ? { ...counting, together: last.together } : counting;
+    this.state.countings.push(noted);
+    this.#last.set(key, noted);
   }
 
   #add(stream: string, emoji: string, at: number, amount: number): void {

@@ -5,7 +5,7 @@ import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { Ledger } from '../../crdt/ledger.ts';
 import type { Batch, Reaction } from '../../src/aggregator/ingest.ts';
 import { retract } from '../../src/aggregator/retraction.ts';
-import { changedBytes, checkPolicies, emptyState, restore, takeChanges, wholeState, type ShardState } from '../../src/aggregator/shard-state.ts';
+import { changedBytes, checkPolicies, emptyState, restore, restored, takeChanges, wholeState, type ShardState } from '../../src/aggregator/shard-state.ts';
 import { step } from '../../src/aggregator/step.ts';
 import { windowStartOf } from '../../src/base/window.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
@@ -264,6 +264,7 @@ class JournalledShard {
     const replayed = this.#journal.map((commit, index) => ({ commit, rank: order[index % order.length]! }));
     replayed.sort((a, b) => a.rank - b.rank);
     for (const { commit } of [...replayed, ...replayed.slice(0, 5)]) restore(this.state, commit, () => true);
+    restored(this.state);
   }
 
   totals(): [string, number][] {

@@ -10,12 +10,7 @@ export interface Benchmark {
   readonly description: string;
   /** What DESIGN asks for. */
   readonly target: string;
-  run(options?: BenchmarkOptions): Promise<Result>;
-}
-
-export interface BenchmarkOptions {
-  /** A recorded crowd, `t_ms,viewer,emoji,count`, for the rows that can play one. */
-  readonly trace?: string | null;
+  run(): Promise<Result>;
 }
 
 export interface Result {

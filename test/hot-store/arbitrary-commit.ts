@@ -32,7 +32,7 @@ export function sampleCommit(actor: ActorId, sequence: number, at = 1_700_000_00
     at,
     rows: [{ stream, entries: [entry] }],
     sessions: [session],
-    contributions: [{ stream, viewer: 'viewer-1', device: sequence % 2 === 0 ? 'device-1' : null, emoji, at, counted: 3, retracted: 0 }],
+    contributions: [{ stream, viewer: 'viewer-1', device: sequence % 2 === 0 ? 'device-1' : null, emoji, at, counted: 3, retracted: 0, actor: sequence % 2 === 0 ? ALICE : null, number: sequence }],
     corrections: [{ stream, emoji, windowStart: 1_600_000_000_000, decrements: sequence }],
     windowsStoredBefore: 0,
   };
@@ -42,6 +42,8 @@ const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/).filter((text) => text !== 
 const count = fc.maxSafeNat();
 const bits = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
 const stream = fc.oneof(fc.constantFrom('a', 'b'), id) as fc.Arbitrary<StreamId>;
+
+const actor = fc.record({ region: id, shard: fc.nat(), epoch: fc.integer({ min: 1 }) }).map(actorId);
 
 const arbitraryEntry: fc.Arbitrary<CommitEntry> = fc.record({
   emoji: id as fc.Arbitrary<EmojiId>,
@@ -67,6 +69,8 @@ const arbitraryContribution: fc.Arbitrary<Contribution> = fc.record({
   at: count,
   counted: count,
   retracted: count,
+  actor: fc.option(actor),
+  number: fc.nat(),
 });
 
 const arbitraryCorrection: fc.Arbitrary<Correction> = fc.record({
@@ -77,7 +81,7 @@ const arbitraryCorrection: fc.Arbitrary<Correction> = fc.record({
 });
 
 export const arbitraryCommit: fc.Arbitrary<Commit> = fc.record({
-  actor: fc.record({ region: id, shard: fc.nat(), epoch: fc.integer({ min: 1 }) }).map(actorId),
+  actor,
   sequence: count,
   at: count,
   rows: fc.array(fc.record({ stream, entries: fc.array(arbitraryEntry, { maxLength: 4 }) }), { maxLength: 4 }),

@@ -74,9 +74,10 @@ describe('commit codec', () => {
     ['an incomplete entry', framed([1, ALICE, 1, 0, 0, ['derby', ['heart', 1, 0]], [], [], []])],
     ['an actor that is none', framed([0, 'us/x/1'])],
     ['a bitmap of 33 bits', framed([1, ALICE, 1, 0, 0, [], ['derby', ['s', 1, 2 ** 32, 0, []]], [], []])],
-    ['an emoji that is not there', framed([1, ALICE, 1, 0, 0, [], [], ['derby', ['heart'], ['v', null, 0, 1, 1, 0]], []])],
-    ['a device that is none', framed([1, ALICE, 1, 0, 0, [], [], ['derby', ['heart'], ['v', 7, 0, 0, 1, 0]], []])],
-    ['a contribution before all time', framed([1, ALICE, 1, 5, 0, [], [], ['derby', ['heart'], ['v', null, 6, 0, 1, 0]], []])],
+    ['an emoji that is not there', framed([1, ALICE, 1, 0, 0, [], [], ['derby', null, ['heart'], [0, 'v', null, 0, 1, 1, 0]], []])],
+    ['a device that is none', framed([1, ALICE, 1, 0, 0, [], [], ['derby', null, ['heart'], [0, 'v', 7, 0, 0, 1, 0]], []])],
+    ['a contribution before all time', framed([1, ALICE, 1, 5, 0, [], [], ['derby', null, ['heart'], [0, 'v', null, 6, 0, 1, 0]], []])],
+    ['a contribution of nobody\'s life', framed([1, ALICE, 1, 5, 0, [], [], ['derby', 'us', ['heart'], [0, 'v', null, 0, 0, 1, 0]], []])],
     ['a correction without emoji', framed([1, ALICE, 1, 0, 0, [], [], [], ['derby', ['', 0, 1]]])],
   ])('[HOT-5] refuses %s', (_, bytes) => {
     expect(() => decodeRecord(bytes)).toThrow(MalformedCommit);
