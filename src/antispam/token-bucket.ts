@@ -29,11 +29,12 @@ export class TokenBuckets {
   readonly #table: SlotTable;
   readonly #mayForget: MayForget | null;
   #now = 0;
+  #isPressed = false;
   /** Buckets that have been full since before this time are forgotten. */
   #fullBefore = 0;
   readonly #isIdle = (slot: number): boolean =>
     this.#table.floats[this.#cell(slot)]! <= this.#fullBefore &&
-    (this.#mayForget === null || this.#mayForget(this.#table.integers, this.row(slot), this.#now, this.#table.full));
+    (this.#mayForget === null || this.#mayForget(this.#table.integers, this.row(slot), this.#now, this.#isPressed));
 
   /** `sharedColumns`, an even number, is how many integers beside the bucket somebody keeps in each row. */
   constructor(sizeMax: number, seed: number, sharedColumns = 0, mayForget: MayForget | null = null) {
@@ -69,8 +70,9 @@ export class TokenBuckets {
     const bucket = this.#table.find(scope, owner);
     if (bucket >= 0) return bucket;
     this.#now = now;
-    this.#fullBefore = this.#table.full ? now : now - KEPT_FULL_MS;
-    this.#table.sweep(this.#table.full ? SWEPT_WHEN_FULL : SWEPT_PER_INSERT, this.#isIdle);
+    this.#isPressed = this.#table.full;
+    this.#fullBefore = this.#isPressed ? now : now - KEPT_FULL_MS;
+    this.#table.sweep(this.#isPressed ? SWEPT_WHEN_FULL : SWEPT_PER_INSERT, this.#isIdle);
     return this.#table.insert(scope, owner);
   }
 

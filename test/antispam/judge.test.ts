@@ -107,6 +107,24 @@ describe('judge', () => {
     expect(court.ask({ viewer: 'stranger' }, later + 10_000)).toBe(1);
   });
 
+  it('[SPAM-3] lets nobody push out what is known of a viewer in two minutes, nor a suspicion that is silent for one', () => {
+    const court = new Court({ bucketsMax: 200 });
+    const flood = (now: number): void => {
+      for (let index = 0; index < 100; index++) court.ask({ viewer: `${now}-${index}` }, now);
+    };
+    // One tap, then two: nothing is noticed before the 16 cells that steadiness needs.
+    let now = START;
+    for (let batch = 0; batch < 4 * 150; batch++) {
+      now = START + 250 * batch;
+      court.ask({ viewer: 'steady', taps: 1 + (batch & 1) }, now);
+      if (batch > 4 * 55) flood(now + 125);
+    }
+    expect(court.standing(court.find(0, 'steady', 0, now))).not.toBe('count');
+    const shadowedAt = tapUntil(court, 'shadow', 'steady', now + 250);
+    for (let silent = 200; silent < 50_000; silent += 200) flood(shadowedAt + silent);
+    expect(court.ask({ viewer: 'steady' }, shadowedAt + 50_000)).toBe(0);
+  });
+
   it('[SPAM-6] silences a timer within a minute, and counts the viewer again after minutes of quiet', () => {
     const court = new Court();
     const flaggedAt = tapUntil(court, 'flag', 'bot', START);

@@ -10,6 +10,8 @@ import os from 'node:os';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { aggregatorCore } from './aggregator-core.ts';
+import { antiSpam } from './anti-spam.ts';
+import { antiSpamCost } from './anti-spam-cost.ts';
 import { edgeIngest } from './edge-ingest.ts';
 import { fanOut } from './fan-out.ts';
 import { NotMeasurable, type Benchmark, type Result } from './measure.ts';
@@ -18,14 +20,15 @@ import { replicatedBytes } from './replicated-bytes.ts';
 import { sessionState } from './session-state.ts';
 import { windowsIntoPostgres } from './windows-into-postgres.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres];
+const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres, antiSpam, antiSpamCost];
 
-const USAGE = `Usage: npm run bench -- [--only name]... [--json]
+const USAGE = `Usage: npm run bench -- [--only name]... [--trace csv] [--json]
 
 Measures the figures of the design against baselines in the same run.
 CPU time, medians of interleaved rounds. Close other programs first.
 
   --only name   measure this row only; may be given several times
+  --trace csv   people's taps from this recording (anti-spam)
   --json        print one JSON document instead of the table
   --help        print this
 
@@ -42,9 +45,9 @@ interface Line extends Partial<Result> {
   readonly missing?: string;
 }
 
-async function measureHere({ name, description, target, run }: Benchmark): Promise<Line> {
+async function measureHere({ name, description, target, run }: Benchmark, trace: string | null): Promise<Line> {
   try {
-    return { name, description, target, ...(await run()) };
+    return { name, description, target, ...(await run({ trace })) };
   } catch (error) {
     if (!(error instanceof NotMeasurable)) throw error;
     return { name, description, target, missing: error.message };
@@ -52,8 +55,9 @@ async function measureHere({ name, description, target, run }: Benchmark): Promi
 }
 
 /** Each row in a process of its own: what one row leaves behind, in heap and compiled code, slows the next. */
-async function measureApart({ name }: Benchmark): Promise<Line> {
-  const child = fork(import.meta.filename, ['--only', name, '--json'], { silent: true });
+async function measureApart({ name }: Benchmark, trace: string | null): Promise<Line> {
+  const recorded = trace === null ? [] : ['--trace', trace];
+  const child = fork(import.meta.filename, ['--only', name, '--json', ...recorded], { silent: true });
   child.stderr!.pipe(process.stderr);
   const output = await text(child.stdout!);
   if (output === '') throw new Error(`${name} ended without a result`);
@@ -83,11 +87,12 @@ function choose(only: readonly string[]): readonly Benchmark[] {
   return only.length === 0 ? BENCHMARKS : BENCHMARKS.filter(({ name }) => only.includes(name));
 }
 
-function readArguments(): { only: string[]; json: boolean; help: boolean } {
+function readArguments(): { only: string[]; trace?: string; json: boolean; help: boolean } {
   try {
     const { values } = parseArgs({
       options: {
         only: { type: 'string', multiple: true, default: [] },
+        trace: { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -100,14 +105,14 @@ function readArguments(): { only: string[]; json: boolean; help: boolean } {
 }
 
 async function main(): Promise<void> {
-  const { only, json, help } = readArguments();
+  const { only, trace = null, json, help } = readArguments();
   if (help) return console.log(USAGE);
   const chosen = choose(only);
   const measure = chosen.length === 1 ? measureHere : measureApart;
   const lines: Line[] = [];
   if (!json) console.log(describeMachine());
   for (const benchmark of chosen) {
-    const line = await measure(benchmark);
+    const line = await measure(benchmark, trace);
     lines.push(line);
     if (!json) printLine(line);
   }

@@ -10,7 +10,12 @@ export interface Benchmark {
   readonly description: string;
   /** What DESIGN asks for. */
   readonly target: string;
-  run(): Promise<Result>;
+  run(options?: BenchmarkOptions): Promise<Result>;
+}
+
+export interface BenchmarkOptions {
+  /** A recorded crowd, `t_ms,viewer,emoji,count`, for the rows that can play one. */
+  readonly trace?: string | null;
 }
 
 export interface Result {
