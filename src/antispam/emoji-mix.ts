@@ -45,13 +45,16 @@ export function countOf(rows: Int32Array, row: number, place: number): number {
 
 /** The counter that holds nearly all taps, when there are at least `tapsMin`; −1 when the viewer mixes. */
 export function onlyEmoji(rows: Int32Array, row: number, tapsMin: number): number {
-  let [all, most, which] = [0, 0, -1];
-  for (let place = 0; place < MIX_SIZE; place++) {
-    const count = countOf(rows, row, place);
-    all += count;
-    if (count > most) [most, which] = [count, place];
-  }
-  return all >= tapsMin && entropyOf((place) => countOf(rows, row, place)) < ENTROPY_OF_ONE ? which : -1;
+  let all = 0;
+  for (let place = 0; place < MIX_SIZE; place++) all += countOf(rows, row, place);
+  return all >= tapsMin && entropyOf((place) => countOf(rows, row, place)) < ENTROPY_OF_ONE ? topEmoji(rows, row) : -1;
+}
+
+/** The fullest counter. */
+export function topEmoji(rows: Int32Array, row: number): number {
+  let top = 0;
+  for (let place = 1; place < MIX_SIZE; place++) if (countOf(rows, row, place) > countOf(rows, row, top)) top = place;
+  return top;
 }
 
 /** Bits; one stray tap in a hundred is 0.08. */

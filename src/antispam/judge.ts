@@ -14,7 +14,7 @@ import type { EmojiId } from '../../crdt/ids.ts';
 import type { Policy } from '../moderation/policy.ts';
 import { CADENCE_COLUMNS, intervalsOf, noteBatch, sinceLastBatch, variationOf } from './cadence.ts';
 import { CROWD_COLUMNS, isUniform, noteCell, viewersIn } from './crowd.ts';
-import { EmojiPlaces, MIX_COLUMNS, addEmoji, onlyEmoji } from './emoji-mix.ts';
+import { EmojiPlaces, MIX_COLUMNS, addEmoji, onlyEmoji, topEmoji } from './emoji-mix.ts';
 import { FlaggedViewers, type FlaggedViewer } from './flagged.ts';
 import { CELLS, CELL_MS, RHYTHM_COLUMNS, addTaps, cellOf, cellsOf, cellsSince, dispersionOf, strayOf, tapsIn, turnTo, unbrokenMean } from './rhythm.ts';
 import { StreamNorm } from './stream-norm.ts';
@@ -196,7 +196,7 @@ export class Judge {
     }
     let noticed = this.#noticeAlone(row, streak);
     if (norm !== undefined) noticed |= this.#noticeBeside(row, streak, device, address, only, norm);
-    if (norm !== undefined && !isUnderSuspicion(before)) norm.note(taps, Math.max(0, only));
+    if (norm !== undefined && !isUnderSuspicion(before)) norm.note(taps, topEmoji(rows, row + MIX));
     const after = reconsider(before, noticed, passed === 1 ? streak : 0, passed - 1);
     rows[row + SUSPICION] = after;
     if (isUnderSuspicion(before | after)) this.#list(scope, row, batch, before, after, now);

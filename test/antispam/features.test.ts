@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { intervalsOf, noteBatch, variationOf } from '../../src/antispam/cadence.ts';
 import { isUniform, noteCell, viewersIn } from '../../src/antispam/crowd.ts';
-import { EmojiPlaces, addEmoji, countOf, entropyOf, onlyEmoji } from '../../src/antispam/emoji-mix.ts';
+import { StreamNorm } from '../../src/antispam/stream-norm.ts';
+import { EmojiPlaces, addEmoji, countOf, entropyOf, onlyEmoji, topEmoji } from '../../src/antispam/emoji-mix.ts';
 import { CELLS, CELL_MS, addTaps, cellOf, cellsOf, cellsSince, strayOf, turnTo, unbrokenMean } from '../../src/antispam/rhythm.ts';
 import { seeded } from '../support/viewer-population.ts';
 
@@ -97,6 +98,7 @@ describe('emoji mix', () => {
     expect(onlyEmoji(row, 0, 32)).toBe(5);
     for (let tap = 0; tap < 20; tap++) addEmoji(row, 0, 2, 1);
     expect(onlyEmoji(row, 0, 32)).toBe(-1);
+    expect(topEmoji(row, 0), 'of who mixes').toBe(5);
     for (let tap = 0; tap < 2000; tap++) addEmoji(row, 0, 2, 1);
     expect(onlyEmoji(row, 0, 32)).toBe(2);
   });
@@ -116,6 +118,17 @@ describe('emoji mix', () => {
         }
       }),
     );
+  });
+
+  it('[SPAM-6] holds a single emoji against nobody where all tap it', () => {
+    const [varied, plain] = [new StreamNorm(), new StreamNorm()];
+    for (let cell = 0; cell < 600; cell++) {
+      varied.note(1 + (cell % 20), cell % 4);
+      plain.note(1 + (cell % 20), 3);
+    }
+    expect([varied.isVaried(), plain.isVaried(), new StreamNorm().isVaried()]).toEqual([true, false, false]);
+    expect(varied.outlierTaps).toBeGreaterThan(18);
+    expect(new StreamNorm().outlierTaps).toBe(Infinity);
   });
 
   it('[SPAM-3] gives counters to a bounded number of emoji, in turn', () => {
