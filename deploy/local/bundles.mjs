@@ -9,6 +9,7 @@ export const BUNDLES = [
   { name: 'ovation-client.js', entry: 'src/client/create-reactions.ts', gzipBytesMax: 10_000 },
   { name: 'ovation-overlay.js', entry: 'src/client/overlay/define.ts', gzipBytesMax: 16_000 },
   { name: 'live-page.js', entry: 'src/web/live/live.ts', gzipBytesMax: 32_000 },
+  { name: 'console-page.js', entry: 'src/web/console/console.ts', gzipBytesMax: 45_000 },
 ].filter(({ entry }) => existsSync(entry));
 
 /** The bundle's text. Run from the root of the project. @throws with what esbuild found wrong */

@@ -13,9 +13,10 @@ import type { DirtyRows, Ledger } from '../../crdt/ledger.ts';
 import type { Cancel, Runtime } from '../../regions/runtime.ts';
 import type { Policy, PolicyOf } from '../moderation/policy.ts';
 import { bookEntries, countsByRegion } from './books.ts';
-import type { Frame, FrameFeed, Level, StreamBooks } from './frame-feed.ts';
+import type { Frame, FrameFeed, Level, StreamBooks, StreamSummary } from './frame-feed.ts';
 import { advanceCrowd, frameNumbers, quietCrowd, type Crowd } from './frame.ts';
 import { createLateness } from './lateness.ts';
+import { RecentStreams } from './recent-streams.ts';
 
 export interface BroadcasterOptions {
   readonly frameMs: number;
@@ -23,7 +24,7 @@ export interface BroadcasterOptions {
   readonly keepAliveMs: number;
   /** Time constant of the smoothed rates. */
   readonly timeConstantMs: number;
-  /** Streams read but not watched whose rates are kept between reads. */
+  /** Streams not watched that are listed because they changed last, and whose rates are kept between reads. */
   readonly readStreamsMax: number;
 }
 
@@ -111,6 +112,7 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
   const stats: BroadcasterStats = { watchedStreams: 0, viewers: 0, edges: 0, ticks: 0, frames: 0, keepAliveFrames: 0 };
   const watched = new Map<StreamId, WatchedStream>();
   const reads = new Map<StreamId, ReadStream>();
+  const recent = new RecentStreams(options.readStreamsMax);
   const edges = new Set<Edge>();
   const dirty: DirtyRows = ledger.track();
   const lateness = createLateness();
@@ -125,6 +127,7 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     for (const { stream } of dirty.take()) {
       const entry = watched.get(stream);
       if (entry !== undefined) entry.changed = true;
+      recent.note(stream);
     }
     // Part of every frame and the same for all streams: a change of it is told to all.
     const mood = `${level()} ${lateness.classes(stale)}`;
@@ -247,6 +250,16 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     };
   }
 
+  function list(limit: number, among: readonly StreamId[] | null): StreamSummary[] {
+    const summaries = Array.from(new Set(among ?? [...watched.keys(), ...recent]), summaryOf);
+    return summaries.sort(byLiveliness).slice(0, limit);
+  }
+
+  function summaryOf(stream: StreamId): StreamSummary {
+    const { totals, rates, viewers, level: shown } = read(stream);
+    return { stream, level: shown, total: sum(totals), rate: Math.round(sum(rates) * 10) / 10, viewers };
+  }
+
   return {
     stats,
 
@@ -262,6 +275,7 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
         },
         read: (stream) => Promise.resolve(read(stream)),
         books: (stream) => Promise.resolve(books(stream)),
+        streams: (limit, among) => Promise.resolve(list(limit, among)),
         close() {
           for (const stream of edge.viewers.keys()) watch(edge, stream, 0);
           edges.delete(edge);
@@ -286,4 +300,12 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
       cancel = null;
     },
   };
+}
+
+function sum(numbers: Readonly<Record<string, number>>): number {
+  return Object.values(numbers).reduce((all, each) => all + each, 0);
+}
+
+function byLiveliness(one: StreamSummary, other: StreamSummary): number {
+  return other.rate - one.rate || other.viewers - one.viewers || other.total - one.total || (one.stream < other.stream ? -1 : 1);
 }

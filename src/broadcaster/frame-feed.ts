@@ -52,6 +52,16 @@ export interface StreamBooks {
   readonly acknowledged: number;
 }
 
+/** One line of the list of streams. */
+export interface StreamSummary {
+  readonly stream: StreamId;
+  readonly level: Level;
+  /** Of all emoji together. */
+  readonly total: number;
+  readonly rate: number;
+  readonly viewers: number;
+}
+
 export interface FrameFeed {
   /** Tells how many viewers this edge has on a stream; frames come while it is above 0. */
   watch(stream: StreamId, viewers: number): void;
@@ -60,4 +70,9 @@ export interface FrameFeed {
   /** The frame as it would be now, watched or not; of an unknown stream an empty one. */
   read(stream: StreamId): Promise<Frame>;
   books(stream: StreamId): Promise<StreamBooks>;
+  /**
+   * Up to `limit` streams, the liveliest first: of those that are watched here or changed last, or, when `among` is
+   * given, of those, whether anything happened there or not.
+   */
+  streams(limit: number, among: readonly StreamId[] | null): Promise<readonly StreamSummary[]>;
 }

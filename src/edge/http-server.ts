@@ -6,12 +6,15 @@ import swaggerUi from '@fastify/swagger-ui';
 import fastify, { type FastifyInstance } from 'fastify';
 import { auditRoute } from './audit-route.ts';
 import type { Authenticator } from './auth.ts';
+import { consoleRoute } from './console-route.ts';
 import { controlRoute } from './control-route.ts';
 import { flaggedRoute } from './flagged-route.ts';
 import { historyRoute } from './history-route.ts';
 import { BODY_BYTES_MAX, type EdgeLimits, type EdgeOptions } from './options.ts';
+import { policyRoute } from './policy-route.ts';
 import { answerClientError, answerProblems, problemOf, sendProblem } from './problem-reply.ts';
 import { reactionsRoute, type PostStats } from './reactions-route.ts';
+import { streamsRoute } from './streams-route.ts';
 import { totalsRoute } from './totals-route.ts';
 
 const REQUEST_MS_MAX = 10_000;
@@ -57,7 +60,12 @@ export async function createHttpServer(
   historyRoute(app, options, limits, authenticator);
   auditRoute(app, options, limits, authenticator);
   flaggedRoute(app, options, limits, authenticator);
-  if (options.control !== undefined) controlRoute(app, options, options.control, limits, authenticator);
+  streamsRoute(app, options, limits, authenticator);
+  if (options.control !== undefined) {
+    controlRoute(app, options, options.control, limits, authenticator);
+    policyRoute(app, options, options.control, authenticator);
+    consoleRoute(app, options.consoleFolder);
+  }
   return { app, stats };
 }
 

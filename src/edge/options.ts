@@ -40,6 +40,8 @@ export interface EdgeOptions {
   readonly policyOf: PolicyOf;
   /** Without it nobody can moderate here. */
   readonly control?: EdgeControl;
+  /** Where the bundle of the console lies; the build's own folder when absent. */
+  readonly consoleFolder?: string;
   readonly runtime: Runtime;
   readonly log: Log;
   /** Milliseconds from the arrival of a batch to its acknowledgement. */

@@ -88,3 +88,8 @@ function syncMessage(kind: number, bytes: Uint8Array): Uint8Array {
     encoding.writeVarUint8Array(encoder, bytes);
   });
 }
+
+/** True of what answers a question, among messages that `readSyncMessage` takes. */
+export function isAnswer(bytes: Uint8Array): boolean {
+  return bytes[0] === SYNC && bytes[1] === messageYjsSyncStep2;
+}

@@ -47,6 +47,7 @@ function quietFeed(): FrameFeed {
     onFrame: () => () => {},
     read: (stream) => Promise.resolve(empty(stream)),
     books: () => Promise.reject(new Error('nobody asks for the books')),
+    streams: () => Promise.reject(new Error('nobody asks for the streams')),
   };
 }
 

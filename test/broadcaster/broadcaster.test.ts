@@ -226,6 +226,36 @@ describe('broadcaster', () => {
     expect((await edge.read(DERBY)).rates).toEqual({});
   });
 
+  it('[FRAME-12] the list of streams has the liveliest first: those watched and those that changed last, or those asked for', async () => {
+    const { edge } = connect();
+    edge.watch(GALA, 2);
+    count(DERBY, 'heart', 5);
+    expect(await edge.streams(10, null)).toMatchObject([{ stream: 'gala', viewers: 2, total: 0 }]);
+    await runtime.runFor(200);
+    await edge.streams(10, null);
+    count(DERBY, 'heart', 25, 'us', 5);
+    count(DERBY, 'fire', 1, 'eu');
+    await runtime.runFor(200);
+    expect(await edge.streams(10, null)).toEqual([
+      { stream: 'derby', level: 'exact', total: 21, rate: expect.closeTo(14.5, 0) as unknown, viewers: 0 },
+      { stream: 'gala', level: 'exact', total: 0, rate: 0, viewers: 2 },
+    ]);
+    expect(await edge.streams(1, null)).toHaveLength(1);
+    expect((await edge.streams(10, [GALA, parseStreamId('none')])).map(({ stream }) => stream)).toEqual(['gala', 'none']);
+  });
+
+  it('[FRAME-12] of streams that nobody watches so many are listed, those that changed last', async () => {
+    broadcaster.stop();
+    broadcaster = build({ readStreamsMax: 2 });
+    broadcaster.start();
+    const { edge } = connect();
+    for (const stream of ['one', 'two', 'three']) count(parseStreamId(stream), 'heart', 1);
+    await runtime.runFor(200);
+    count(parseStreamId('two'), 'heart', 9);
+    await runtime.runFor(200);
+    expect((await edge.streams(10, null)).map(({ stream }) => stream)).toEqual(['two', 'three']);
+  });
+
   it('[FRAME-10] the books list every entry in one order, with the digest of the ledger', async () => {
     count(DERBY, 'heart', 4, 'us', 1);
     count(DERBY, 'fire', 2, 'us');

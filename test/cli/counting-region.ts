@@ -100,6 +100,7 @@ export class CountingRegion {
       return () => this.#listeners.delete(listener);
     },
     read: async (stream) => this.#frameOf(stream),
+    streams: async () => [],
     books: async (stream) => ({
       stream,
       region: this.region,

@@ -51,6 +51,7 @@ async function listen(): Promise<void> {
       },
       read: async () => newest,
       books: async () => Promise.reject(new Error('An edge keeps no books')),
+      streams: async () => [],
     },
     history: null,
     stored: null,

@@ -42,6 +42,12 @@ export class FakeRegion {
       return () => this.#listeners.delete(listener);
     },
     read: (stream) => (this.readFails ? new Promise(() => {}) : Promise.resolve(this.frameOf(stream))),
+    streams: (limit, among) =>
+      Promise.resolve(
+        (among ?? [...this.#totals.keys()].map((stream) => stream as StreamId))
+          .slice(0, limit)
+          .map((stream) => ({ stream, level: 'exact', total: Object.values(this.#totals.get(stream) ?? {}).reduce((sum, each) => sum + each, 0), rate: 1.2, viewers: 3 })),
+      ),
     books: (stream) =>
       Promise.resolve({
         stream,

@@ -37,6 +37,7 @@ export function encodedFrameFeed(feed: FrameFeed): FrameFeed {
     onFrame: (listener) => feed.onFrame((frame) => back(frame, listener)),
     read: (stream) => ask(stream, (received) => feed.read(received)),
     books: (stream) => ask(stream, (received) => feed.books(received)),
+    streams: (limit, among) => ask({ limit, among }, (received) => feed.streams(received.limit, received.among)),
   };
 }
 
