@@ -29,6 +29,8 @@ export interface PeerStatus {
   readonly digestEqual: boolean | null;
   /** The sequence of the last message merged; null before the first. */
   readonly position: number | null;
+  /** Whatever documents the peer had at this time, by its clock, we have heard of; null before the first such word. */
+  readonly documentsHeardAt: number | null;
 }
 
 export class PeerFollower {
@@ -46,6 +48,7 @@ export class PeerFollower {
   #failures = 0;
   #heardAt: number | null = null;
   #digestEqual: boolean | null = null;
+  #documentsHeardAt: number | null = null;
   #viewers: ReadonlyMap<StreamId, number> = new Map();
 
   /** `keep` is given the rows that the peer has lost and we hold. */
@@ -78,6 +81,7 @@ export class PeerFollower {
       stalenessMs: this.stalenessMs(),
       digestEqual: this.#digestEqual,
       position: this.#position?.sequence ?? null,
+      documentsHeardAt: this.#documentsHeardAt,
     };
   }
 
@@ -171,6 +175,7 @@ export class PeerFollower {
     const { digest, actors, documents, forgotten = NOTHING_FORGOTTEN } = heartbeat;
     // What the log lacks itself proves nothing, neither that all is well nor that anything was lost.
     const documentsMatch = documents === null ? null : documents === undefined || this.#documents.matches(documents);
+    if (documentsMatch === true) this.#documentsHeardAt = heartbeat.at;
     if (digest === null) return;
     // While one of us has forgotten more streams than the other, digests tell nothing of the rows; but why the other
     // has not may be a document that was lost.

@@ -14,6 +14,8 @@ import { createReplicator } from '../regions/replicator.ts';
 import type { Log, Runtime } from '../regions/runtime.ts';
 import { createAggregator, type Aggregator } from './aggregator/aggregator.ts';
 import type { Ingest } from './aggregator/ingest.ts';
+import { ClaimsDesk } from './aggregator/claims-desk.ts';
+import { sessionsHeldFrom } from './aggregator/claims-horizon.ts';
 import { shardOf } from './aggregator/shards.ts';
 import { readHistory } from './analytics/history.ts';
 import { createJetstreamWindowQueue } from './analytics/jetstream-window-queue.ts';
@@ -123,6 +125,16 @@ export async function startRegion(
     fence = resolve;
   });
 
+  const desk = new ClaimsDesk({
+    region,
+    shardFor,
+    shards: () => shards,
+    markDocument: (key) => replicator.markDocument(key),
+    runtime,
+    log,
+  });
+  const startedAt = runtime.clock.now();
+
   const replicator = createReplicator({
     region,
     ledger,
@@ -130,7 +142,7 @@ export async function startRegion(
     log,
     writer: logWriter,
     readers: logReaders,
-    documents: [policyDocuments(plane)],
+    documents: [policyDocuments(plane), ...desk.kinds],
     ownViewers: () => broadcaster.ownViewers(),
     currentActors: () => new Map(shards.flatMap(({ actor, sequence }) => (actor === null ? [] : [[actor, sequence]]))),
     onFenced: () => fence('another process writes the log of this region'),
@@ -172,10 +184,18 @@ export async function startRegion(
       admission: () => (windows.full() || replicator.oldestDirtyMs() > UNPUBLISHED_ROWS_MS_MAX ? 'overloaded' : null),
       derivedBefore: () => Math.min(windows.queuedBefore(), runtime.clock.now() - replicator.oldestDirtyMs()),
       windowsStoredBefore: () => (aggregator.actor === null ? 0 : windows.storedBefore(aggregator.actor)),
-      onCommit: keepWindow,
+      sessionsHeldFrom: () => {
+        const heardAt = replicator.peers().map(({ documentsHeardAt }) => documentsHeardAt);
+        return sessionsHeldFrom(runtime.clock.now(), startedAt, heardAt);
+      },
+      onCommit: (commit) => {
+        keepWindow(commit);
+        desk.committed(commit);
+      },
       onRecovered: keepWindow,
       onFenced: () => fence(`another process has taken over shard ${shard}`),
       observeCommitMs: metrics.observeCommitMs,
+      options: { peers: [...logReaders.keys()] },
     });
     shards.push(aggregator);
   }
@@ -219,6 +239,7 @@ export async function startRegion(
   metrics.registerGaugePerKey('reactions_peer_staleness_seconds', 'Age of the last word of each peer.', 'peer', () =>
     Object.fromEntries(Object.entries(replicator.staleness()).map(([peer, ms]) => [peer, ms === null ? null : ms / 1000])),
   );
+  metrics.registerStats('claims', () => desk.stats, ['claimPages', 'verdictPages', 'verdictsWaiting']);
   metrics.registerStats('broadcaster', () => broadcaster.stats, ['watchedStreams', 'viewers', 'edges']);
   metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'full']);
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
@@ -227,7 +248,7 @@ export async function startRegion(
   metrics.registerStats('control', () => edge.controlStats!, ['sockets']);
   if (trail !== null) metrics.registerStats('audit', () => trail.stats, ['waiting']);
   for (const [shard, aggregator] of shards.entries()) {
-    const gauges = ['inbox', 'sessions', 'buckets', 'devices', 'addresses', 'flagged', 'streams', 'sequence', 'recoveredCommits'];
+    const gauges = ['claimsPending', 'claimWorks', 'inbox', 'sessions', 'buckets', 'devices', 'addresses', 'flagged', 'streams', 'sequence', 'recoveredCommits'];
     metrics.registerStats('aggregator', () => aggregator.stats, gauges, { shard: String(shard) });
   }
 
@@ -237,6 +258,7 @@ export async function startRegion(
     health.drain();
     stopCompacting();
     await edge.stop({ graceMs: DRAIN_MS });
+    desk.stop();
     await Promise.all(shards.map((shard) => shard.stop()));
     broadcaster.stop();
     await windows.stop();
@@ -250,6 +272,8 @@ export async function startRegion(
     // Own rows first: the epochs of earlier lives are among them.
     await replicator.recover();
     await Promise.all(shards.map((shard) => shard.start()));
+    // What is pending is published before peers are heard, whose verdicts are about it.
+    desk.start();
     replicator.start();
     broadcaster.start();
     windows.start();

@@ -15,9 +15,14 @@ const DOCUMENTS = ['README.md', ...filesBelow('docs').filter((file) => file.ends
 /** What decides and does nothing else: the same input gives the same output, whenever and wherever. */
 const PURE = [
   'crdt/',
+  'regions/claims.ts',
   'regions/continuity.ts',
   'regions/heartbeat.ts',
   'regions/subjects.ts',
+  'src/aggregator/claim-rules.ts',
+  'src/aggregator/claim-works.ts',
+  'src/aggregator/claims-horizon.ts',
+  'src/aggregator/claims.ts',
   'src/aggregator/own-counts.ts',
   'src/aggregator/sessions.ts',
   'src/aggregator/step.ts',

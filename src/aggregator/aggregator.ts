@@ -12,8 +12,10 @@ import type { ActorId } from '../../crdt/actor.ts';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Cancel } from '../../regions/runtime.ts';
 import type { FlaggedViewer } from '../antispam/flagged.ts';
-import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreUnavailable, type Commit } from '../hot-store/hot-store.ts';
+import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreUnavailable, type ClaimRecord, type Commit } from '../hot-store/hot-store.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
+import { ClaimWorks, type ClaimWork } from './claim-works.ts';
+import { CLAIM_DEFAULTS, type ClaimLimits } from './claims.ts';
 import { CONTRIBUTION_DEFAULTS, type ContributionLimits } from './contributions.ts';
 import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
@@ -22,7 +24,7 @@ import { ShardWriter, type WriterParts } from './shard-writer.ts';
 import { changedBytes, checkPolicies, emptyState, takeChanges, type ShardState } from './shard-state.ts';
 import { step } from './step.ts';
 
-export interface AggregatorOptions extends ContributionLimits {
+export interface AggregatorOptions extends ContributionLimits, ClaimLimits {
   /** How long the first batch of a commit waits for company. */
   readonly tickMs: number;
   /** Batches that may wait. */
@@ -46,6 +48,7 @@ const DEFAULTS: AggregatorOptions = {
   bucketsMax: 1_000_000,
   streamsMax: 100_000,
   ...CONTRIBUTION_DEFAULTS,
+  ...CLAIM_DEFAULTS,
   stopMsMax: 5_000,
 };
 
@@ -53,6 +56,8 @@ const RETRY_AFTER_MS = 500;
 const FORGET_INTERVAL_MS = 10_000;
 /** Of a commit; the rest is left to those who tap meanwhile. */
 const RETRACTION_SHARE = 0.5;
+const CLAIM_WORKS_SHARE = 0.75;
+const REPEATED_CLAIMS_SHARE = 0.1;
 
 export interface AggregatorParts extends WriterParts {
   readonly policyOf: PolicyOf;
@@ -63,6 +68,11 @@ export interface AggregatorParts extends WriterParts {
    * their queue. The hot store keeps what came later, however long that takes.
    */
   readonly derivedBefore: () => number;
+  /**
+   * Sessions that were used from this time on, and their commits, are kept also beyond ten minutes: a peer that was not heard
+   * since may claim their batches.
+   */
+  readonly sessionsHeldFrom?: () => number;
   /** Called with each durable commit, before its replies. Must not throw. */
   readonly onCommit: (commit: Commit) => void;
   /** This aggregator is done for: another process has become the writer, or an invariant broke. */
@@ -87,6 +97,7 @@ class Aggregator implements Ingest {
   readonly #options: AggregatorOptions;
   readonly #state: ShardState;
   readonly #inbox: Inbox;
+  readonly #works = new ClaimWorks();
   readonly #acknowledged = new Map<StreamId, number>();
   readonly #giveUp = new AbortController();
   readonly #count = {
@@ -142,7 +153,7 @@ class Aggregator implements Ingest {
    * `contributors`, `retractableSeconds`, `sequence` and `recoveredCommits`.
    */
   get stats(): AggregatorStats {
-    const { contributions } = this.#state;
+    const { contributions, claims } = this.#state;
     return {
       ...this.#count,
       ...this.#writer.stats,
@@ -153,6 +164,10 @@ class Aggregator implements Ingest {
       contributions: contributions.size,
       contributors: contributions.contributorCount,
       tapsUnattributed: contributions.unattributed,
+      ...claims.stats,
+      claimsPending: claims.size,
+      claimWorks: this.#works.size,
+      sessionsForgottenEarly: this.#state.sessions.forgottenEarly,
       // How far back taps can be taken back.
       retractableSeconds: Math.max(0, Math.floor((this.#parts.runtime.clock.now() - contributions.forgottenUntilMs) / 1000)),
     };
@@ -191,6 +206,18 @@ class Aggregator implements Ingest {
     this.#schedule();
   }
 
+  /** The claims of this shard that are pending, as committed. Only before the first batch. */
+  pendingClaims(): Iterable<ClaimRecord> {
+    return this.#state.claims.records();
+  }
+
+  /** What another region says of claims: false when it is to be said again later. */
+  hear(work: ClaimWork): boolean {
+    if (this.#phase !== 'running' || !this.#works.put(work)) return false;
+    this.#schedule();
+    return true;
+  }
+
   /** Whom this shard takes for programs on a stream, the most suspicious first [SPAM-9]. */
   flagged(stream: StreamId): FlaggedViewer[] {
     const scope = this.#state.counts.find(stream)?.scope;
@@ -216,7 +243,8 @@ class Aggregator implements Ingest {
 
   #schedule(): void {
     if (this.#cancelTick !== null || this.#flushing !== null || this.#phase !== 'running') return;
-    if (this.#inbox.size === 0 && this.#state.checks.size === 0) return;
+    const { checks, claims } = this.#state;
+    if (this.#inbox.size + checks.size + this.#works.size === 0 && !claims.isDue(this.#parts.runtime.clock.now())) return;
     this.#cancelTick = this.#parts.runtime.timers.after(this.#options.tickMs, () => {
       this.#cancelTick = null;
       void this.#flush();
@@ -254,6 +282,8 @@ class Aggregator implements Ingest {
     const { policyOf } = this.#parts;
     const replies: IngestReply[] = [];
     const takenBack = retract(this.#state, policyOf, at, this.#options.commitBytesMax * RETRACTION_SHARE);
+    const judged = this.#works.work(this.#state, at, this.#options.commitBytesMax * CLAIM_WORKS_SHARE);
+    this.#state.claims.tend(at, this.#options.commitBytesMax * REPEATED_CLAIMS_SHARE);
     while (waiting.length < this.#options.batchesPerCommitMax && changedBytes(this.#state) < this.#options.commitBytesMax) {
       const next = this.#inbox.take();
       if (next === undefined) break;
@@ -270,15 +300,19 @@ class Aggregator implements Ingest {
       this.#parts.observeCommitMs?.(this.#parts.runtime.clock.now() - startedAt);
     }
     for (const [index, one] of waiting.entries()) this.#reply(one, replies[index]!);
+    judged();
   }
 
   /** A commit is kept as long as resends may need it, and until all that derives from it is safe [AGG-14]. */
   async #forget(): Promise<void> {
     const { clock } = this.#parts.runtime;
-    const { contributions, corrections } = this.#state;
+    const { contributions, corrections, claims, sessions } = this.#state;
     contributions.forget(clock.now());
-    corrections.forgetBefore(contributions.forgottenUntilMs);
-    const answersResendsFrom = clock.now() - COMMIT_RETENTION_MS;
+    // What may still be given back, too, needs the number that was told of its window.
+    corrections.forgetBefore(Math.min(contributions.forgottenUntilMs, claims.oldestAt()));
+    const heldFrom = this.#parts.sessionsHeldFrom?.() ?? Infinity;
+    sessions.holdFrom(heldFrom);
+    const answersResendsFrom = Math.min(clock.now() - COMMIT_RETENTION_MS, heldFrom);
     try {
       await this.#parts.hotStore.forget(Math.min(answersResendsFrom, this.#parts.derivedBefore() - this.#longestFlightMs));
     } catch (error) {

@@ -10,8 +10,11 @@ import { WINDOW_BITS, admit, emptyWindow, mergeWindow, verdictOf, type SequenceV
 import { FIRST_COLUMN, SlotTable } from '../base/slot-table.ts';
 import { COMMIT_RETENTION_MS, type SessionRecord } from '../hot-store/hot-store.ts';
 
-/** `[sequence, clamped taps]` of one batch that was not counted whole. */
-type Clamped = readonly [sequence: number, taps: number];
+/** What is to be remembered of one batch beside that it was admitted: taps that were not counted, and the attempt. */
+type Note = readonly [sequence: number, clamped: number, attempt: number];
+
+/** The attempt of a batch that is counted elsewhere, and never here. */
+export const VOID = -1;
 
 const COLUMNS = 8;
 const HIGHEST_LOW = FIRST_COLUMN;
@@ -27,22 +30,26 @@ const CHANGED = 1 << 30;
 const HIGH_BITS = (1 << 21) - 1;
 const SWEPT_PER_INSERT = 4;
 const SWEPT_WHEN_FULL = 256;
-/** A stream id, three integers and headers; one clamped pair, of which a session has at most 64. */
-const RECORD_BYTES = 66 + 3 * 9 + 8;
-const CLAMPED_BYTES = 15;
+/** A stream id, three integers and headers; one clamped pair and one attempt, of which a session has at most 64. */
+const RECORD_BYTES = 2 * 66 + 3 * 9 + 8;
+const NOTE_BYTES = 28;
 const TWO_32 = 0x1_0000_0000;
 /** Seconds count from 2020, which an Int32 holds until 2088. */
 const SECONDS_ORIGIN = Date.UTC(2020, 0) / 1000;
-const NONE_CLAMPED: readonly Clamped[] = Object.freeze([]);
+const NONE: SessionRecord['clamped'] = Object.freeze([]);
 
 export class Sessions {
   readonly #table: SlotTable;
   /** By slot, of the rare sessions that have any. */
-  readonly #clamped = new Map<number, Clamped[]>();
+  readonly #notes = new Map<number, Note[]>();
   /** Slots that changed since they were last taken, each once: those flagged `CHANGED`. */
   #changed: number[] = [];
   #changedBytes = 0;
   #nowSeconds = 0;
+  #heldFromSeconds = Infinity;
+  #forgottenSeconds = -SECONDS_ORIGIN;
+  /** Sessions that were let go although they were to be kept, because the table was full. */
+  forgottenEarly = 0;
   /** The one window that is worked on, out of its row and back into it. */
   readonly #window = emptyWindow();
   readonly #isExpired = (slot: number): boolean => this.#expire(slot);
@@ -76,7 +83,27 @@ export class Sessions {
 
   /** Taps of an admitted batch that did not count. */
   clampedOf(slot: number, sequence: number): number {
-    return this.#clamped.get(slot)?.find(([of]) => of === sequence)?.[1] ?? 0;
+    return this.#notes.get(slot)?.find(([of]) => of === sequence)?.[1] ?? 0;
+  }
+
+  /** To how many regions an admitted batch had been sent before it was counted here; `VOID` when it was not counted. */
+  attemptOf(slot: number, sequence: number): number {
+    return this.#notes.get(slot)?.find(([of]) => of === sequence)?.[2] ?? 0;
+  }
+
+  /** What was last used until this time may have been forgotten. */
+  get forgottenUntilMs(): number {
+    return (this.#forgottenSeconds + SECONDS_ORIGIN + 1) * 1000;
+  }
+
+  /** Nothing is known of what was last used until this time. */
+  forgetUntil(timeMs: number): void {
+    this.#forgottenSeconds = Math.max(this.#forgottenSeconds, secondsOf(timeMs));
+  }
+
+  /** Keeps what was used from this time on as long as there is room, also beyond ten minutes. */
+  holdFrom(timeMs: number): void {
+    this.#heldFromSeconds = Math.min(secondsOf(timeMs), 2 ** 31);
   }
 
   /** The viewer's bucket when the last batch was admitted: a guess. */
@@ -119,16 +146,17 @@ export class Sessions {
   }
 
   /** Admits a sequence number whose verdict is 'new', with the taps of it that do not count. */
-  admit(slot: number, sequence: number, clamped: number, bucket: number, now: number): void {
+  admit(slot: number, sequence: number, clamped: number, bucket: number, now: number, attempt = 0): void {
     this.#load(slot);
     admit(this.#window, sequence);
     this.#save(slot);
     const row = slot * this.#table.stride;
     this.#table.integers[row + USED_SECONDS] = secondsOf(now);
     this.#table.integers[row + BUCKET] = bucket;
-    if (clamped > 0) this.#clamped.set(slot, [...(this.#clamped.get(slot) ?? []), [sequence, clamped]]);
-    if (this.#clamped.size > 0 && this.#clamped.has(slot)) this.#pruneClamped(slot);
-    this.#markChanged(slot, clamped > 0);
+    const isNoted = clamped > 0 || attempt !== 0;
+    if (isNoted) this.#notes.set(slot, [...(this.#notes.get(slot) ?? []), [sequence, clamped, attempt]]);
+    if (this.#notes.size > 0 && this.#notes.has(slot)) this.#pruneNotes(slot);
+    this.#markChanged(slot, isNoted);
   }
 
   /** Joins what a commit of the past, at `at`, said of a session; false when there is no room for it. */
@@ -141,11 +169,11 @@ export class Sessions {
     this.#save(slot);
     const used = slot * this.#table.stride + USED_SECONDS;
     this.#table.integers[used] = Math.max(this.#table.integers[used]!, secondsOf(at));
-    const known = this.#clamped.get(slot) ?? [];
-    const learnt = record.clamped.filter(([sequence]) => !known.some(([of]) => of === sequence));
+    const known = this.#notes.get(slot) ?? [];
+    const learnt = notesOf(record).filter(([sequence]) => !known.some(([of]) => of === sequence));
     if (known.length + learnt.length === 0) return true;
-    this.#clamped.set(slot, [...known, ...learnt]);
-    this.#pruneClamped(slot);
+    this.#notes.set(slot, [...known, ...learnt]);
+    this.#pruneNotes(slot);
     return true;
   }
 
@@ -170,9 +198,9 @@ export class Sessions {
     if ((this.#table.integers[flags]! & CHANGED) === 0) {
       this.#table.integers[flags]! |= CHANGED;
       this.#changed.push(slot);
-      this.#changedBytes += recordBytesMax(this.#table.textOf(slot), this.#clamped.get(slot)?.length ?? 0);
+      this.#changedBytes += recordBytesMax(this.#table.textOf(slot), this.#notes.get(slot)?.length ?? 0);
     } else if (grown) {
-      this.#changedBytes += CLAMPED_BYTES;
+      this.#changedBytes += NOTE_BYTES;
     }
   }
 
@@ -180,23 +208,33 @@ export class Sessions {
     this.#load(slot);
     const { highest, low, high } = this.#window;
     const stream = streamOf(this.#table.scopeOf(slot));
-    const clamped = this.#clamped.get(slot) ?? NONE_CLAMPED;
-    return { stream, session: this.#table.textOf(slot), highest, low, high, clamped };
+    const record = { stream, session: this.#table.textOf(slot), highest, low, high };
+    const notes = this.#notes.get(slot);
+    if (notes === undefined) return { ...record, clamped: NONE };
+    const clamped = notes.filter(([, taps]) => taps > 0).map(([sequence, taps]) => [sequence, taps] as const);
+    const attempts = notes.filter(([, , attempt]) => attempt !== 0).map(([sequence, , attempt]) => [sequence, attempt] as const);
+    return attempts.length === 0 ? { ...record, clamped } : { ...record, clamped, attempts };
   }
 
-  #pruneClamped(slot: number): void {
+  #pruneNotes(slot: number): void {
     this.#load(slot);
     const lowest = this.#window.highest - WINDOW_BITS + 1;
-    const kept = this.#clamped.get(slot)!.filter(([sequence]) => sequence >= lowest);
-    if (kept.length === 0) this.#clamped.delete(slot);
-    else this.#clamped.set(slot, kept);
+    const kept = this.#notes.get(slot)!.filter(([sequence]) => sequence >= lowest);
+    if (kept.length === 0) this.#notes.delete(slot);
+    else this.#notes.set(slot, kept);
   }
 
   #expire(slot: number): boolean {
     const at = slot * this.#table.stride;
     if ((this.#table.integers[at + HIGHEST_HIGH]! & CHANGED) !== 0) return false;
-    if ((this.#nowSeconds - this.#table.integers[at + USED_SECONDS]!) * 1000 <= COMMIT_RETENTION_MS) return false;
-    this.#clamped.delete(slot);
+    const used = this.#table.integers[at + USED_SECONDS]!;
+    if ((this.#nowSeconds - used) * 1000 <= COMMIT_RETENTION_MS) return false;
+    if (used >= this.#heldFromSeconds) {
+      if (!this.#table.full) return false;
+      this.forgottenEarly += 1;
+    }
+    this.#forgottenSeconds = Math.max(this.#forgottenSeconds, used);
+    this.#notes.delete(slot);
     return true;
   }
 
@@ -222,9 +260,15 @@ export class Sessions {
   }
 }
 
-/** An upper bound of what msgpack makes of a session's record. */
-export function recordBytesMax(session: string, clampedCount: number): number {
-  return RECORD_BYTES + 3 * session.length + CLAMPED_BYTES * clampedCount;
+/** An upper bound of what msgpack makes of a session's record with so many notes. */
+export function recordBytesMax(session: string, noteCount: number): number {
+  return RECORD_BYTES + 3 * session.length + NOTE_BYTES * noteCount;
+}
+
+function notesOf({ clamped, attempts = [] }: SessionRecord): Note[] {
+  const notes = new Map<number, Note>(clamped.map(([sequence, taps]) => [sequence, [sequence, taps, 0]]));
+  for (const [sequence, attempt] of attempts) notes.set(sequence, [sequence, notes.get(sequence)?.[1] ?? 0, attempt]);
+  return [...notes.values()];
 }
 
 function secondsOf(timeMs: number): number {

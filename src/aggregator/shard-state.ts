@@ -2,15 +2,16 @@
  * The state of a shard, and how it becomes commits and comes back from them. Pure.
  *
  * What changed is taken out as records, whole and absolute; joining the records of any commits, in any order
- * and number, gives back what a later life needs: sessions and contributions. Counts it does not need, because
+ * and number, gives back what a later life needs: sessions, contributions and claims. Counts it does not need, because
  * they belong to the actors of earlier lives and stand in the ledger.
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
 import { JUDGE_LIMITS, Judge, type JudgeLimits } from '../antispam/judge.ts';
-import { COMMIT_RETENTION_MS, type Commit, type CommitRow, type Contribution, type Correction, type SessionRecord } from '../hot-store/hot-store.ts';
+import { COMMIT_RETENTION_MS, type ClaimRecord, type Commit, type CommitRow, type Contribution, type Correction, type SessionRecord } from '../hot-store/hot-store.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
 import { Checks } from './checks.ts';
+import { CLAIM_DEFAULTS, Claims, claimBytesMax, type ClaimLimits } from './claims.ts';
 import { CONTRIBUTION_DEFAULTS, Contributions, contributionBytesMax, type ContributionLimits } from './contributions.ts';
 import { Corrections, correctionBytesMax } from './corrections.ts';
 import { OwnCounts, rowBytesMax } from './own-counts.ts';
@@ -24,9 +25,10 @@ export interface ShardState {
   readonly contributions: Contributions;
   readonly corrections: Corrections;
   readonly checks: Checks;
+  readonly claims: Claims;
 }
 
-export interface StateLimits extends Partial<ContributionLimits>, Partial<JudgeLimits> {
+export interface StateLimits extends Partial<JudgeLimits>, Partial<ContributionLimits>, Partial<ClaimLimits> {
   readonly streamsMax: number;
   readonly sessionsMax: number;
   readonly bucketsMax: number;
@@ -38,6 +40,7 @@ export interface Changes {
   readonly sessions: readonly SessionRecord[];
   readonly contributions: readonly Contribution[];
   readonly corrections: readonly Correction[];
+  readonly claims?: readonly ClaimRecord[];
 }
 
 /** `seed` is any number that outsiders do not know. */
@@ -49,23 +52,26 @@ export function emptyState(limits: StateLimits, seed: number): ShardState {
     contributions: new Contributions({ ...CONTRIBUTION_DEFAULTS, ...limits }, seed),
     corrections: new Corrections(),
     checks: new Checks(),
+    claims: new Claims({ ...CLAIM_DEFAULTS, ...limits }, seed),
   };
 }
 
 /** An upper bound of the encoded size of the changes so far. */
-export function changedBytes({ counts, sessions, contributions, corrections }: ShardState): number {
-  return counts.changedBytes + sessions.changedBytes + contributions.changedBytes + corrections.changedBytes;
+export function changedBytes({ counts, sessions, contributions, corrections, claims }: ShardState): number {
+  return counts.changedBytes + sessions.changedBytes + contributions.changedBytes + corrections.changedBytes + claims.changedBytes;
 }
 
 /** Takes what changed since the last call; null when nothing did. */
-export function takeChanges({ counts, sessions, contributions, corrections }: ShardState): Changes | null {
-  if (counts.changedCount === 0 && sessions.changedCount === 0) return null;
+export function takeChanges({ counts, sessions, contributions, corrections, claims }: ShardState): Changes | null {
+  if (counts.changedCount + sessions.changedCount + claims.changedCount === 0) return null;
   const streamOf = (scope: number): StreamId => counts.streamOf(scope);
+  const changedClaims = claims.takeChanged();
   return {
     rows: counts.takeChanged(),
     sessions: sessions.takeChanged(streamOf),
     contributions: contributions.takeChanged(streamOf, (number) => counts.emojiOf(number)),
     corrections: corrections.takeChanged(),
+    ...(changedClaims.length === 0 ? {} : { claims: changedClaims }),
   };
 }
 
@@ -84,25 +90,28 @@ export function* wholeState(state: ShardState, now: number, bytesMax: number): G
 }
 
 function emptyPiece(): Changes {
-  return { rows: [], sessions: [], contributions: [], corrections: [] };
+  return { rows: [], sessions: [], contributions: [], corrections: [], claims: [] };
 }
 
 /**
  * Rows come last: of a life that ends in between, the next one knows what was counted and taken back, and repeats
  * nothing of it.
  */
-function* allRecords({ counts, sessions, contributions, corrections }: ShardState, now: number): Generator<readonly [keyof Changes, unknown, number]> {
+function* allRecords({ counts, sessions, contributions, corrections, claims }: ShardState, now: number): Generator<readonly [keyof Changes, unknown, number]> {
   const streamOf = (scope: number): StreamId => counts.streamOf(scope);
   for (const record of contributions.records(now - COMMIT_RETENTION_MS, streamOf, (number) => counts.emojiOf(number))) {
     yield ['contributions', record, contributionBytesMax(record)];
   }
   for (const correction of corrections.all()) yield ['corrections', correction, correctionBytesMax(correction)];
-  for (const record of sessions.records(streamOf)) yield ['sessions', record, recordBytesMax(record.session, record.clamped.length)];
+  for (const record of sessions.records(streamOf)) {
+    yield ['sessions', record, recordBytesMax(record.session, record.clamped.length + (record.attempts?.length ?? 0))];
+  }
+  for (const record of claims.records()) yield ['claims', record, claimBytesMax(record)];
   for (const row of counts.rows(now)) yield ['rows', row, rowBytesMax(row.entries)];
 }
 
 /** Joins what a recovered commit says of this shard's streams; false when some sessions found no room. */
-export function restore({ counts, sessions, contributions }: ShardState, commit: Commit, owns: (stream: StreamId) => boolean): boolean {
+export function restore({ counts, sessions, contributions, claims }: ShardState, commit: Commit, owns: (stream: StreamId) => boolean): boolean {
   let complete = true;
   for (const record of commit.sessions) {
     if (!owns(record.stream)) continue;
@@ -114,6 +123,12 @@ export function restore({ counts, sessions, contributions }: ShardState, commit:
     const scope = counts.open(contribution.stream)?.scope;
     const number = counts.numberOf(contribution.emoji);
     if (scope !== undefined && number >= 0) contributions.join(scope, number, contribution, commit.actor);
+  }
+  for (const record of commit.claims ?? []) {
+    if (!owns(record.stream)) continue;
+    // What is given back needs its stream.
+    if (counts.open(record.stream) === undefined) complete = false;
+    claims.join(record);
   }
   return complete;
 }

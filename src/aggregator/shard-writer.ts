@@ -43,6 +43,8 @@ export class ShardWriter {
   /** Of the last commit tried. A commit that was replaced leaves a gap. */
   #triedSequence = 0;
   #sequence = 0;
+  /** The time of the oldest commit recovered: what was earlier is forgotten. Infinity when there is none. */
+  #recoveredFrom = Infinity;
 
   /** `giveUp` ends all retries. */
   constructor(parts: WriterParts, state: ShardState, commitBytesMax: number, giveUp: AbortSignal) {
@@ -73,9 +75,11 @@ export class ShardWriter {
       try {
         this.#state.contributions.forgetUntil(runtime.clock.now() - COMMIT_RETENTION_MS);
         const sequences = await this.#recover(epochs);
+        if (this.#recoveredFrom < Infinity) this.#state.sessions.forgetUntil(this.#recoveredFrom);
         if (this.#hasLostCommits(sequences)) {
           log.error({ region, shard }, 'The journal has lost commits: what was counted so far cannot be taken back any more.');
           this.#state.contributions.forgetUntil(runtime.clock.now());
+          this.#state.claims.giveUp();
         }
         for (const actor of ledger.actors()) this.#noteEpoch(actor, epochs);
         const epoch = mintEpoch(runtime.clock.now(), epochs);
@@ -85,6 +89,7 @@ export class ShardWriter {
         if (await hotStore.begin(actor)) {
           this.#actor = actor;
           restored(this.#state);
+          this.#state.claims.begin(shard, epoch);
           log.info({ actor, ...this.#count, sessions: this.#state.sessions.size }, 'The shard has started.');
           return;
         }
@@ -170,8 +175,10 @@ export class ShardWriter {
     const sequences = new Map<ActorId, number>();
     let complete = true;
     this.#count.recoveredCommits = 0;
+    this.#recoveredFrom = Infinity;
     await this.#parts.hotStore.recover((commit) => {
       this.#count.recoveredCommits += 1;
+      this.#recoveredFrom = Math.min(this.#recoveredFrom, commit.at);
       if (!restore(this.#state, commit, this.#parts.owns)) complete = false;
       sequences.set(commit.actor, Math.max(commit.sequence, sequences.get(commit.actor) ?? 0));
       this.#noteEpoch(commit.actor, epochs);

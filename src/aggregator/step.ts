@@ -7,6 +7,7 @@
  */
 
 import { isInForce, type Policy } from '../moderation/policy.ts';
+import { claim, rivalsOf } from './claim-rules.ts';
 import { NOBODY } from './contributions.ts';
 import type { Batch, IngestReply, Reaction } from './ingest.ts';
 import type { OwnStream } from './own-counts.ts';
@@ -41,6 +42,8 @@ export function step(state: ShardState, batch: Batch, policy: Policy, now: numbe
   // Of a stream without past there is nothing to take back.
   if (found === undefined) own.checked = policy;
   else if (own.checked !== policy) state.checks.mark(own);
+  const rivals = rivalsOf(state, batch);
+  if (rivals.length > 0 && !state.claims.admits(own.scope, batch.viewer, now)) return OVERLOADED;
   let accepted = 0;
   let bucket = slot < 0 ? 0 : sessions.bucketOf(slot);
   if (!isMuted(policy, batch, now)) {
@@ -50,9 +53,10 @@ export function step(state: ShardState, batch: Batch, policy: Policy, now: numbe
   }
   if (session !== null) {
     if (slot < 0) slot = sessions.open(own.scope, session, now);
-    sessions.admit(slot, sequence, taps - accepted, bucket, now);
+    sessions.admit(slot, sequence, taps - accepted, bucket, now, batch.via?.length ?? 0);
   }
   if (accepted > 0) count(state, own, batch, accepted, slot, now);
+  if (rivals.length > 0) claim(state, batch, accepted, rivals, now);
   return { kind: 'counted', accepted, clamped: taps - accepted, duplicate: false };
 }
 

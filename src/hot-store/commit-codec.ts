@@ -9,6 +9,9 @@
  * contributions `[stream, actor or nil for the commit's, [emoji, …], [number − the number before, viewer, device or nil,
  * at − its at, which of the emoji, counted, retracted, …], …]`,
  * corrections `[stream, [emoji, windowStart, decrements, …], …]`.
+ * Only a commit that has some also has, at its end,
+ * attempts `[stream, [session, [sequence, attempt + 1, …], …], …]` and
+ * claims `[stream, [session, sequence, viewer, device or nil, at, attempt, [emoji, taps, …], clamped, page, [rival, …], given, …], …]`.
  *
  * Version 1 is still read: it had a fifth field to an entry, always 0, and neither contributions nor corrections.
  */
@@ -16,7 +19,7 @@
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { parseActorId, type ActorId } from '../../crdt/actor.ts';
 import { isId, type EmojiId, type StreamId } from '../../crdt/ids.ts';
-import type { Commit, CommitEntry, CommitRow, Contribution, Correction, SessionRecord } from './hot-store.ts';
+import type { ClaimRecord, Commit, CommitEntry, CommitRow, Contribution, Correction, SessionRecord } from './hot-store.ts';
 
 export type JournalRecord =
   | { readonly kind: 'opening'; readonly actor: ActorId }
@@ -33,6 +36,7 @@ const FIRST_VERSION = 1;
 const OPENING = 0;
 const COMMIT = 1;
 const COMMIT_FIELDS = 9;
+const COMMIT_FIELDS_WITH_CLAIMS = 11;
 const COMMIT_FIELDS_FIRST = 7;
 const ENTRY_FIELDS = 4;
 const ENTRY_FIELDS_FIRST = 5;
@@ -40,6 +44,10 @@ const SESSION_FIELDS = 5;
 const CONTRIBUTION_GROUP_FIELDS = 4;
 const CONTRIBUTION_FIELDS = 7;
 const CORRECTION_FIELDS = 3;
+const CLAIM_FIELDS = 11;
+/** Of sessions, by `stream session`. */
+type Attempts = ReadonlyMap<string, readonly (readonly [sequence: number, attempt: number])[]>;
+const NO_ATTEMPTS: Attempts = new Map();
 const encoder = new Encoder({ initialBufferSize: 64 * 1024 });
 const decoder = new Decoder({ maxStrLength: 256, maxBinLength: 0, maxMapLength: 0, maxExtLength: 0 });
 
@@ -60,7 +68,10 @@ export function encodeCommit(commit: Commit): Uint8Array {
   const sessions = groupSessions(commit.sessions);
   const contributions = groupContributions(commit.contributions, at);
   const corrections = groupCorrections(commit.corrections);
-  return encode([COMMIT, actor, sequence, at, windowsStoredBefore, rows, sessions, contributions, corrections]);
+  const fields: unknown[] = [COMMIT, actor, sequence, at, windowsStoredBefore, rows, sessions, contributions, corrections];
+  const attempts = groupAttempts(commit.sessions);
+  if (attempts.length > 0 || commit.claims !== undefined) fields.push(attempts, groupClaims(commit.claims ?? []));
+  return encode(fields);
 }
 
 /** @throws MalformedCommit */
@@ -73,10 +84,13 @@ export function decodeRecord(bytes: Uint8Array): JournalRecord {
   const fields = list(decode(bytes));
   const actor = parseActor(fields[1]);
   if (fields[0] === OPENING && fields.length === 2) return { kind: 'opening', actor };
-  if (fields[0] !== COMMIT || fields.length !== (isFirst ? COMMIT_FIELDS_FIRST : COMMIT_FIELDS)) {
+  const hasClaims = !isFirst && fields.length === COMMIT_FIELDS_WITH_CLAIMS;
+  if (fields[0] !== COMMIT || (!hasClaims && fields.length !== (isFirst ? COMMIT_FIELDS_FIRST : COMMIT_FIELDS))) {
     throw new MalformedCommit('neither an opening nor a commit');
   }
   const at = count(fields[3]);
+  const attempts = hasClaims ? parseAttempts(fields[9]) : NO_ATTEMPTS;
+  const claims = hasClaims ? groups(fields[10]).flatMap(([stream, values]) => parseClaims(stream, values)) : [];
   return {
     kind: 'commit',
     commit: {
@@ -85,9 +99,10 @@ export function decodeRecord(bytes: Uint8Array): JournalRecord {
       at,
       windowsStoredBefore: count(fields[4]),
       rows: groups(fields[5]).map(([stream, values]) => parseRow(stream, values, isFirst ? ENTRY_FIELDS_FIRST : ENTRY_FIELDS)),
-      sessions: groups(fields[6]).flatMap(([stream, values]) => parseSessions(stream, values)),
+      sessions: groups(fields[6]).flatMap(([stream, values]) => parseSessions(stream, values, attempts)),
       contributions: isFirst ? [] : parseContributions(list(fields[7]), at),
       corrections: isFirst ? [] : groups(fields[8]).flatMap(([stream, values]) => parseCorrections(stream, values)),
+      ...(claims.length === 0 ? {} : { claims }),
     },
   };
 }
@@ -137,6 +152,60 @@ function groupCorrections(corrections: readonly Correction[]): unknown[] {
   return [...groups].flat();
 }
 
+function groupAttempts(sessions: readonly SessionRecord[]): unknown[] {
+  const groups = new Map<StreamId, unknown[]>();
+  for (const { stream, session, attempts } of sessions) {
+    if (attempts === undefined || attempts.length === 0) continue;
+    let group = groups.get(stream);
+    if (group === undefined) groups.set(stream, (group = []));
+    group.push(session, attempts.flatMap(([sequence, attempt]) => [sequence, attempt + 1]));
+  }
+  return [...groups].flat();
+}
+
+function groupClaims(claims: readonly ClaimRecord[]): unknown[] {
+  const groups = new Map<StreamId, unknown[]>();
+  for (const { stream, session, sequence, viewer, device, at, attempt, reactions, clamped, page, rivals, given } of claims) {
+    let group = groups.get(stream);
+    if (group === undefined) groups.set(stream, (group = []));
+    group.push(session, sequence, viewer, device, at, attempt, reactions.flat(), clamped, page, rivals, given);
+  }
+  return [...groups].flat();
+}
+
+function parseAttempts(value: unknown): Attempts {
+  const attempts = new Map<string, readonly (readonly [number, number])[]>();
+  for (const [stream, values] of groups(value)) {
+    for (const [session, pairs] of tuples(values, 2)) {
+      attempts.set(
+        `${stream} ${text(session)}`,
+        Array.from(tuples(list(pairs), 2), ([sequence, attempt]) => [count(sequence), count(attempt) - 1] as const),
+      );
+    }
+  }
+  return attempts;
+}
+
+function parseClaims(stream: StreamId, values: readonly unknown[]): ClaimRecord[] {
+  return Array.from(
+    tuples(values, CLAIM_FIELDS),
+    ([session, sequence, viewer, device, at, attempt, reactions, clamped, page, rivals, given]) => ({
+      stream,
+      session: text(session),
+      sequence: count(sequence),
+      viewer: text(viewer),
+      device: device === null ? null : text(device),
+      at: count(at),
+      attempt: count(attempt),
+      reactions: Array.from(tuples(list(reactions), 2), ([emoji, taps]) => [emojiId(emoji), count(taps)] as const),
+      clamped: count(clamped),
+      page: text(page),
+      rivals: list(rivals).map(text),
+      given: count(given),
+    }),
+  );
+}
+
 function parseRow(stream: StreamId, values: readonly unknown[], entryFields: number): CommitRow {
   const entries: CommitEntry[] = [];
   for (const [emoji, increments, decrements, windowIncrements] of tuples(values, entryFields)) {
@@ -150,13 +219,15 @@ function parseRow(stream: StreamId, values: readonly unknown[], entryFields: num
   return { stream, entries };
 }
 
-function parseSessions(stream: StreamId, values: readonly unknown[]): SessionRecord[] {
+function parseSessions(stream: StreamId, values: readonly unknown[], attempts: Attempts): SessionRecord[] {
   const records: SessionRecord[] = [];
   for (const [session, highest, low, high, clamped] of tuples(values, SESSION_FIELDS)) {
     if (typeof session !== 'string') throw new MalformedCommit('no session');
     const pairs: [number, number][] = [];
     for (const [sequence, taps] of tuples(list(clamped), 2)) pairs.push([count(sequence), count(taps)]);
-    records.push({ stream, session, highest: count(highest), low: bits(low), high: bits(high), clamped: pairs });
+    const own = attempts.get(`${stream} ${session}`);
+    const record = { stream, session, highest: count(highest), low: bits(low), high: bits(high), clamped: pairs };
+    records.push(own === undefined ? record : { ...record, attempts: own });
   }
   return records;
 }
@@ -237,6 +308,11 @@ function list(value: unknown): readonly unknown[] {
 function emojiId(value: unknown): EmojiId {
   if (!isId(value)) throw new MalformedCommit('no emoji id');
   return value as EmojiId;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new MalformedCommit('no text');
+  return value;
 }
 
 function integer(value: unknown): number {

@@ -38,6 +38,11 @@ export interface SessionRecord {
   readonly high: number;
   /** `[sequence, clamped taps]` of the batches inside the window that were not counted whole. */
   readonly clamped: readonly (readonly [sequence: number, taps: number])[];
+  /**
+   * `[sequence, attempt]` of the batches inside the window that were sent to other regions before they were counted here:
+   * to how many. −1 of those that are counted elsewhere and never here. Absent when there are none.
+   */
+  readonly attempts?: readonly (readonly [sequence: number, attempt: number])[];
 }
 
 /** What was counted of one viewer, device and emoji in one second, or a part of it. `counted` and `retracted` only grow. */
@@ -64,6 +69,32 @@ export interface Correction {
   readonly decrements: number;
 }
 
+/**
+ * A batch that was counted here and may have been counted by other regions as well, and how far that is settled. A
+ * commit has it whole, as it stands after the commit.
+ */
+export interface ClaimRecord {
+  readonly stream: StreamId;
+  readonly session: string;
+  readonly sequence: number;
+  readonly viewer: string;
+  readonly device: string | null;
+  /** When it was counted. */
+  readonly at: number;
+  /** To how many regions it had been sent before. */
+  readonly attempt: number;
+  /** What was counted of it, in its order. */
+  readonly reactions: readonly (readonly [emoji: EmojiId, taps: number])[];
+  /** The rest of its taps. */
+  readonly clamped: number;
+  /** The page of claims that it stands on: `<shard>.<epoch>.<number>`. */
+  readonly page: string;
+  /** The regions that have not answered; none when it is settled. */
+  readonly rivals: readonly string[];
+  /** How many taps of it were given back, from its first. Only grows. */
+  readonly given: number;
+}
+
 export interface Commit {
   readonly actor: ActorId;
   /** The actor's sequence: 1 for its first commit, then one more each. */
@@ -76,6 +107,8 @@ export interface Commit {
   readonly contributions: readonly Contribution[];
   /** Those that changed in this commit, absolute: the decrements of its rows, by the windows that they belong to. */
   readonly corrections: readonly Correction[];
+  /** Those that changed in this commit; absent when none did. */
+  readonly claims?: readonly ClaimRecord[];
   /** What this actor committed in windows that start before this time is safely in the window queue. */
   readonly windowsStoredBefore: number;
 }

@@ -3,7 +3,7 @@
 import * as fc from 'fast-check';
 import { actorId, type ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
-import type { Commit, CommitEntry, Contribution, Correction, SessionRecord } from '../../src/hot-store/hot-store.ts';
+import type { ClaimRecord, Commit, CommitEntry, Contribution, Correction, SessionRecord } from '../../src/hot-store/hot-store.ts';
 
 export const ALICE: ActorId = actorId({ region: 'us', shard: 0, epoch: 1000 });
 export const BOB: ActorId = actorId({ region: 'us', shard: 0, epoch: 2000 });
@@ -61,6 +61,29 @@ const arbitrarySession: fc.Arbitrary<SessionRecord> = fc.record({
   clamped: fc.array(fc.tuple(count, count), { maxLength: 4 }),
 });
 
+const arbitraryMovedSession: fc.Arbitrary<SessionRecord> = fc
+  .tuple(arbitrarySession, fc.array(fc.tuple(count, fc.integer({ min: -1, max: 8 })), { minLength: 1, maxLength: 4 }))
+  .map(([session, attempts]) => ({ ...session, attempts }));
+/** In a commit a session has one record. */
+const arbitrarySessions: fc.Arbitrary<SessionRecord[]> = fc
+  .tuple(fc.array(arbitrarySession, { maxLength: 6 }), fc.array(arbitraryMovedSession, { maxLength: 3 }))
+  .map(([stayed, moved]) => [...stayed, ...moved].map((session, index) => ({ ...session, session: `s${index}-${session.session}`.slice(0, 64) })));
+
+const arbitraryClaim: fc.Arbitrary<ClaimRecord> = fc.record({
+  stream,
+  session: id,
+  sequence: count,
+  viewer: fc.string({ maxLength: 128 }),
+  device: fc.option(id),
+  at: count,
+  attempt: count,
+  reactions: fc.array(fc.tuple(id as fc.Arbitrary<EmojiId>, count), { maxLength: 3 }),
+  clamped: count,
+  page: fc.constantFrom('0.1.1', '12.1795342812345.99'),
+  rivals: fc.array(id, { maxLength: 3 }),
+  given: count,
+});
+
 const arbitraryContribution: fc.Arbitrary<Contribution> = fc.record({
   stream,
   viewer: id,
@@ -80,13 +103,17 @@ const arbitraryCorrection: fc.Arbitrary<Correction> = fc.record({
   decrements: count,
 });
 
-export const arbitraryCommit: fc.Arbitrary<Commit> = fc.record({
+const arbitraryUnclaimed: fc.Arbitrary<Commit> = fc.record({
   actor,
   sequence: count,
   at: count,
   rows: fc.array(fc.record({ stream, entries: fc.array(arbitraryEntry, { maxLength: 4 }) }), { maxLength: 4 }),
-  sessions: fc.array(arbitrarySession, { maxLength: 6 }),
+  sessions: arbitrarySessions,
   contributions: fc.array(arbitraryContribution, { maxLength: 6 }),
   corrections: fc.array(arbitraryCorrection, { maxLength: 6 }),
   windowsStoredBefore: count,
 });
+
+export const arbitraryCommit: fc.Arbitrary<Commit> = fc
+  .tuple(arbitraryUnclaimed, fc.array(arbitraryClaim, { maxLength: 4 }))
+  .map(([commit, claims]) => (claims.length === 0 ? commit : { ...commit, claims }));

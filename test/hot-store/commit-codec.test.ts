@@ -6,9 +6,9 @@ import { COMMIT_VERSION, MalformedCommit, decodeRecord, encodeCommit, encodeOpen
 import { ALICE, arbitraryCommit, sampleCommit } from './arbitrary-commit.ts';
 
 /** Records are grouped by stream on the wire; their order means nothing, but for rows. */
-function inOrder({ sessions, contributions, corrections, ...rest }: Commit): object {
-  const [one, two, three] = [sessions, contributions, corrections].map((records) => records.map((record) => JSON.stringify(record, Object.keys(record).sort())).sort());
-  return { ...rest, one, two, three };
+function inOrder({ sessions, contributions, corrections, claims = [], ...rest }: Commit): object {
+  const [one, two, three, four] = [sessions, contributions, corrections, claims].map((records) => records.map((record) => JSON.stringify(record, Object.keys(record).sort())).sort());
+  return { ...rest, one, two, three, four };
 }
 
 function framed(value: unknown): Uint8Array {
