@@ -15,8 +15,8 @@ import { subjectOfDocument } from '../moderation/policy-content.ts';
 import { CLOSE_CODES, CLOSE_RESTART } from '../protocol/close-codes.ts';
 import { CONTROL_SUBPROTOCOL, tokenOfProtocols } from '../protocol/control.ts';
 import { bearerToken, requireModerator, type Authenticator, type Claims } from './auth.ts';
-import { CONTROL_LIMITS, ControlSocket, type ControlContext, type ControlLimits, type ControlStats } from './control-socket.ts';
-import { isAllowedOrigin } from './options.ts';
+import { ControlSocket, type ControlContext, type ControlStats } from './control-socket.ts';
+import { CONTROL_LIMITS, isAllowedOrigin, type ControlLimits } from './options.ts';
 import { Problem } from './problem.ts';
 import { closeText } from './viewer-socket.ts';
 

@@ -20,33 +20,8 @@ import {
 import { CLOSE_CODES } from '../protocol/close-codes.ts';
 import { CLOSE_TOO_LARGE } from '../protocol/control.ts';
 import { isRevoked, type Claims } from './auth.ts';
+import type { ControlLimits } from './options.ts';
 import { closeText } from './viewer-socket.ts';
-
-/** Every bound of a moderator's socket. */
-export interface ControlLimits {
-  readonly socketsMax: number;
-  /** Upgrades whose token is being verified, and sockets that are being refused. */
-  readonly arrivalsMax: number;
-  /** Messages of one socket, each 4 KiB of it or of its answer counting as one more: sustained, and in a burst. */
-  readonly messagesPerSecondMax: number;
-  readonly messageBurstMax: number;
-  /** What may wait to be sent to one socket. */
-  readonly bufferedBytesMax: number;
-  /** How often something is said, so that the provider does not take the connection for dead. */
-  readonly keepAliveMs: number;
-  /** Silence after which a socket is pinged, and after twice of which it is cut. */
-  readonly silentMs: number;
-}
-
-export const CONTROL_LIMITS: ControlLimits = Object.freeze({
-  socketsMax: 256,
-  arrivalsMax: 64,
-  messagesPerSecondMax: 20,
-  messageBurstMax: 200,
-  bufferedBytesMax: 1024 * 1024,
-  keepAliveMs: 10_000,
-  silentMs: 30_000,
-});
 
 export interface ControlStats {
   sockets: number;

@@ -9,7 +9,6 @@ import type { HistoryPoint, HistoryQuery, StoredEntry } from '../analytics/windo
 import type { FrameFeed } from '../broadcaster/frame-feed.ts';
 import type { ControlPlane } from '../moderation/control-plane.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
-import type { ControlLimits } from './control-socket.ts';
 
 /** The key that tokens are verified with; null lets everybody in. */
 export type TokenKey = { readonly secret: string } | { readonly jwksUrl: string } | null;
@@ -89,6 +88,32 @@ export const EDGE_LIMITS: EdgeLimits = Object.freeze({
   postsPerSecondMax: 100,
   postsInFlightMax: 8_192,
   stuckMs: 30_000,
+});
+
+/** Every bound of a moderator's socket. */
+export interface ControlLimits {
+  readonly socketsMax: number;
+  /** Upgrades whose token is being verified, and sockets that are being refused. */
+  readonly arrivalsMax: number;
+  /** Messages of one socket, each 4 KiB of it or of its answer counting as one more: sustained, and in a burst. */
+  readonly messagesPerSecondMax: number;
+  readonly messageBurstMax: number;
+  /** What may wait to be sent to one socket. */
+  readonly bufferedBytesMax: number;
+  /** How often something is said, so that the provider does not take the connection for dead. */
+  readonly keepAliveMs: number;
+  /** Silence after which a socket is pinged, and after twice of which it is cut. */
+  readonly silentMs: number;
+}
+
+export const CONTROL_LIMITS: ControlLimits = Object.freeze({
+  socketsMax: 256,
+  arrivalsMax: 64,
+  messagesPerSecondMax: 20,
+  messageBurstMax: 200,
+  bufferedBytesMax: 1024 * 1024,
+  keepAliveMs: 10_000,
+  silentMs: 30_000,
 });
 
 /** Bytes of the body of a POST at most. */

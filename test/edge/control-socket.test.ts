@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
 import { createControlPlane } from '../../src/moderation/control-plane.ts';
 import { DEFAULT_BASE } from '../../src/moderation/policy.ts';
-import { CONTROL_LIMITS, ControlSocket } from '../../src/edge/control-socket.ts';
+import { ControlSocket } from '../../src/edge/control-socket.ts';
+import { CONTROL_LIMITS } from '../../src/edge/options.ts';
 import { keepAliveMessage } from '../../src/moderation/sync-protocol.ts';
 
 class StubSocket extends EventEmitter {

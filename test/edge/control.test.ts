@@ -9,7 +9,7 @@ import { createControlPlane, type ControlPlane } from '../../src/moderation/cont
 import { contentOf, mute, revoke, setEmoji } from '../../src/moderation/policy-doc.ts';
 import { DEFAULT_BASE } from '../../src/moderation/policy.ts';
 import { answerMessage, questionMessage, updateMessage } from '../../src/moderation/sync-protocol.ts';
-import type { ControlLimits } from '../../src/edge/control-socket.ts';
+import type { ControlLimits } from '../../src/edge/options.ts';
 import { CONTROL_SUBPROTOCOL, controlProtocols } from '../../src/protocol/control.ts';
 import { FakeRegion, startEdge } from './fake-region.ts';
 import { connectBare, connectModerator, type BareSocket, type Moderator } from './moderators.ts';
