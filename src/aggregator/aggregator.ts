@@ -21,7 +21,7 @@ import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
 import { retract } from './retraction.ts';
 import { ShardWriter, type WriterParts } from './shard-writer.ts';
-import { changedBytes, checkPolicies, emptyState, takeChanges, type ShardState } from './shard-state.ts';
+import { changedBytes, checkPolicies, emptyState, forgetStreams, takeChanges, type ShardState } from './shard-state.ts';
 import { step } from './step.ts';
 
 export interface AggregatorOptions extends ContributionLimits, ClaimLimits {
@@ -54,6 +54,8 @@ const DEFAULTS: AggregatorOptions = {
 
 const RETRY_AFTER_MS = 500;
 const FORGET_INTERVAL_MS = 10_000;
+/** Of each table of the judge, every ten seconds: well below a millisecond. */
+const ROWS_SWEPT = 50_000;
 /** Of a commit; the rest is left to those who tap meanwhile. */
 const RETRACTION_SHARE = 0.5;
 const CLAIM_WORKS_SHARE = 0.75;
@@ -73,6 +75,8 @@ export interface AggregatorParts extends WriterParts {
    * since may claim their batches.
    */
   readonly sessionsHeldFrom?: () => number;
+  /** Whether a stream is over for good, so that nothing need be known of it any more; absent when none ever is. */
+  readonly isOver?: (stream: StreamId) => boolean;
   /** Called with each durable commit, before its replies. Must not throw. */
   readonly onCommit: (commit: Commit) => void;
   /** This aggregator is done for: another process has become the writer, or an invariant broke. */
@@ -185,6 +189,7 @@ class Aggregator implements Ingest {
     this.#phase = 'running';
     this.#cancelForget = this.#parts.runtime.timers.every(FORGET_INTERVAL_MS, () => {
       this.policyChanged();
+      this.#forgetStreams();
       void this.#forget();
     });
     this.policyChanged();
@@ -213,7 +218,14 @@ class Aggregator implements Ingest {
 
   /** What another region says of claims: false when it is to be said again later. */
   hear(work: ClaimWork): boolean {
-    if (this.#phase !== 'running' || !this.#works.put(work)) return false;
+    if (this.#phase !== 'running') return false;
+    if (work.kind === 'claim' && this.#parts.isOver?.(work.claim.stream) === true) {
+      const { stream, session, sequence } = work.claim;
+      // Nobody remembers it, and nothing of its stream is ever counted again.
+      queueMicrotask(() => work.done({ stream, session, sequence, verdict: 'unknown', clamped: 0 }));
+      return true;
+    }
+    if (!this.#works.put(work)) return false;
     this.#schedule();
     return true;
   }
@@ -301,6 +313,15 @@ class Aggregator implements Ingest {
     }
     for (const [index, one] of waiting.entries()) this.#reply(one, replies[index]!);
     judged();
+  }
+
+  /** What is over leaves nothing behind, and of those who are gone nothing is kept for long, also when nobody comes [AGG-48]. */
+  #forgetStreams(): void {
+    const { isOver, runtime } = this.#parts;
+    this.#state.judge.sweep(ROWS_SWEPT, runtime.clock.now());
+    if (isOver === undefined) return;
+    forgetStreams(this.#state, isOver);
+    for (const stream of this.#acknowledged.keys()) if (isOver(stream)) this.#acknowledged.delete(stream);
   }
 
   /** A commit is kept as long as resends may need it, and until all that derives from it is safe [AGG-14]. */

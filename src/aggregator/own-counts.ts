@@ -25,7 +25,7 @@ interface OwnEntry {
   windowIncrements: number;
 }
 
-/** One stream's counts. `scope` is its number, which stands for it in tables of sessions and buckets. */
+/** One stream's counts. `scope` is its number, which stands for it in tables of sessions and buckets and is given once. */
 export interface OwnStream {
   readonly stream: StreamId;
   readonly scope: number;
@@ -36,6 +36,8 @@ export interface OwnStream {
   changed: boolean;
 }
 
+/** The id of no stream. */
+export const NO_STREAM = '' as StreamId;
 /** A stream id and headers, once for the row and once for its contributions. */
 const ROW_BYTES = 2 * 80;
 /** Three integers and a header, beside the emoji itself; the emoji once more for the contributions. */
@@ -44,7 +46,8 @@ const ENTRY_BYTES = 3 * 9 + 2 * 2;
 export class OwnCounts {
   readonly #streamsMax: number;
   readonly #streams = new Map<StreamId, OwnStream>();
-  readonly #byScope: OwnStream[] = [];
+  readonly #byScope = new Map<number, OwnStream>();
+  #nextScope = 0;
   readonly #emojiNumbers = new Map<EmojiId, number>();
   readonly #emojis: EmojiId[] = [];
   #changed: OwnStream[] = [];
@@ -68,7 +71,7 @@ export class OwnCounts {
   }
 
   streams(): Iterable<OwnStream> {
-    return this.#byScope;
+    return this.#byScope.values();
   }
 
   find(stream: StreamId): OwnStream | undefined {
@@ -80,18 +83,26 @@ export class OwnCounts {
     const found = this.#streams.get(stream);
     if (found !== undefined) return found.entries.size <= ROW_ENTRIES_MAX - REACTIONS_PER_BATCH_MAX ? found : undefined;
     if (this.#streams.size >= this.#streamsMax) return undefined;
-    const own = { stream, scope: this.#byScope.length, entries: new Map(), checked: null, windowStart: 0, changed: false };
+    const own = { stream, scope: this.#nextScope, entries: new Map(), checked: null, windowStart: 0, changed: false };
     this.#streams.set(stream, own);
-    this.#byScope.push(own);
+    this.#byScope.set(this.#nextScope++, own);
     return own;
   }
 
-  ofScope(scope: number): OwnStream {
-    return this.#byScope[scope]!;
+  /** Lets go of a stream that has not changed since changes were taken. */
+  forget(own: OwnStream): void {
+    this.#streams.delete(own.stream);
+    this.#byScope.delete(own.scope);
   }
 
+  /** Only of streams that are not forgotten. */
+  ofScope(scope: number): OwnStream {
+    return this.#byScope.get(scope)!;
+  }
+
+  /** `NO_STREAM` when it is forgotten. */
   streamOf(scope: number): StreamId {
-    return this.#byScope[scope]!.stream;
+    return this.#byScope.get(scope)?.stream ?? NO_STREAM;
   }
 
   /** The number of an emoji; −1 when there are too many. */
@@ -149,7 +160,7 @@ export class OwnCounts {
 
   /** All rows, as at `now`. */
   *rows(now: number): Generator<CommitRow> {
-    for (const own of this.#byScope) {
+    for (const own of this.#byScope.values()) {
       if (own.entries.size === 0) continue;
       turnWindow(own, now);
       yield rowOf(own);

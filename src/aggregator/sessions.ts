@@ -28,6 +28,7 @@ const CELL = FIRST_COLUMN + 7;
 /** Beside the 21 high bits of the highest sequence: the record is still to be taken. */
 const CHANGED = 1 << 30;
 const HIGH_BITS = (1 << 21) - 1;
+const LONG_AGO_SECONDS = -(2 ** 30);
 const SWEPT_PER_INSERT = 4;
 const SWEPT_WHEN_FULL = 256;
 /** A stream id, three integers and headers; one clamped pair and one attempt, of which a session has at most 64. */
@@ -191,6 +192,15 @@ export class Sessions {
   /** The records of all sessions. */
   *records(streamOf: (scope: number) => SessionRecord['stream']): Generator<SessionRecord> {
     for (const slot of this.#table.slots()) yield this.#record(slot, streamOf);
+  }
+
+  /** Lets go of all sessions of some streams, none of which has changed since changes were taken. */
+  forget(scopes: ReadonlySet<number>): void {
+    this.#table.removeIf((slot) => {
+      if (!scopes.has(this.#table.scopeOf(slot))) return false;
+      this.#table.integers[slot * this.#table.stride + USED_SECONDS] = LONG_AGO_SECONDS;
+      return this.#expire(slot);
+    });
   }
 
   #markChanged(slot: number, grown: boolean): void {

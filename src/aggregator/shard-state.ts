@@ -14,7 +14,7 @@ import { Checks } from './checks.ts';
 import { CLAIM_DEFAULTS, Claims, claimBytesMax, type ClaimLimits } from './claims.ts';
 import { CONTRIBUTION_DEFAULTS, Contributions, contributionBytesMax, type ContributionLimits } from './contributions.ts';
 import { Corrections, correctionBytesMax } from './corrections.ts';
-import { OwnCounts, rowBytesMax } from './own-counts.ts';
+import { NO_STREAM, OwnCounts, rowBytesMax } from './own-counts.ts';
 import { Sessions, recordBytesMax } from './sessions.ts';
 
 export interface ShardState {
@@ -100,6 +100,8 @@ function emptyPiece(): Changes {
 function* allRecords({ counts, sessions, contributions, corrections, claims }: ShardState, now: number): Generator<readonly [keyof Changes, unknown, number]> {
   const streamOf = (scope: number): StreamId => counts.streamOf(scope);
   for (const record of contributions.records(now - COMMIT_RETENTION_MS, streamOf, (number) => counts.emojiOf(number))) {
+    // Contributions go with their time, and may outlive their stream.
+    if (record.stream === NO_STREAM) continue;
     yield ['contributions', record, contributionBytesMax(record)];
   }
   for (const correction of corrections.all()) yield ['corrections', correction, correctionBytesMax(correction)];
@@ -144,4 +146,19 @@ export function checkPolicies({ counts, checks }: ShardState, policyOf: PolicyOf
   for (const own of stream === null ? counts.streams() : one === undefined ? [] : [one]) {
     if (own.checked !== policyOf(own.stream)) checks.mark(own);
   }
+}
+
+/**
+ * Lets go of the streams that are over: counts, sessions, what the judge knows. Only between commits, when nothing has
+ * changed that was not taken. While something may still have to be taken back, it waits for the next call.
+ */
+export function forgetStreams({ counts, sessions, judge, checks }: ShardState, isOver: (stream: StreamId) => boolean): void {
+  if (checks.size + counts.changedCount + sessions.changedCount > 0) return;
+  const over = [...counts.streams()].filter(({ stream }) => isOver(stream));
+  if (over.length === 0) return;
+  for (const own of over) {
+    counts.forget(own);
+    judge.forget(own.scope);
+  }
+  sessions.forget(new Set(over.map(({ scope }) => scope)));
 }

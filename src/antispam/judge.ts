@@ -169,6 +169,11 @@ export class Judge {
     this.#flagged.forget(scope);
   }
 
+  /** Looks at the next so many rows of each kind and forgets those of whom nothing need be known any more. */
+  sweep(count: number, now: number): void {
+    for (const buckets of [this.#viewers, this.#devices, this.#addresses]) buckets.sweep(count, now);
+  }
+
   #take(place: number, device: number, address: number, taps: number, limits: Policy['limits'], now: number): number {
     let counted = this.#viewers.available(place, taps, now, limits.viewer);
     if (device >= 0) counted = this.#devices.available(device, counted, now, limits.device);

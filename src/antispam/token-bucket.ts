@@ -76,6 +76,13 @@ export class TokenBuckets {
     return this.#table.insert(scope, owner);
   }
 
+  /** Looks at the next so many rows and forgets those that are idle, for times when nobody comes whose coming would. */
+  sweep(count: number, now: number): void {
+    this.#now = now;
+    this.#fullBefore = now - KEPT_FULL_MS;
+    this.#table.sweep(count, this.#isIdle);
+  }
+
   /** How many of so many taps there are tokens for. */
   available(bucket: number, taps: number, now: number, limits: RateLimit): number {
     const fullAt = Math.max(now, this.#table.floats[this.#cell(bucket)]!);

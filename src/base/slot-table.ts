@@ -137,6 +137,11 @@ export class SlotTable {
     }
   }
 
+  /** Removes every key that is expired. It looks at the whole table once. */
+  removeIf(expired: (slot: number) => boolean): void {
+    for (const slot of this.slots()) if (expired(slot)) this.remove(slot);
+  }
+
   #hashOf(slot: number): number {
     return this.integers[slot * this.stride + HASH]!;
   }

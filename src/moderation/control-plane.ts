@@ -77,6 +77,8 @@ export interface ControlPlane {
   onPolicy(listener: PolicyListener): () => void;
   /** Tokens of this `sub` that were issued before this time are refused; null when all are good. */
   revokedBefore(sub: string): number | null;
+  /** When the stream's document, which all regions have, says that it ended; null when it does not. A region's file is not asked. */
+  endedAt(stream: StreamId): number | null;
   /** Forgets what nobody needs any more; call it every few minutes. */
   compact(): void;
   readonly stats: Readonly<ControlPlaneStats>;
@@ -216,6 +218,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return () => policyListeners.delete(listener);
     },
 
+    endedAt: (stream) => streams.get(stream)?.content.endedAt ?? null,
     revokedBefore: (sub) => global.revoked.get(sub) ?? null,
 
     compact() {

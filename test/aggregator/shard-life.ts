@@ -27,6 +27,8 @@ export class Life {
   policy: Policy;
   fenced = 0;
   overloaded = false;
+  /** Streams that are over for good. */
+  readonly over = new Set<StreamId>();
   /** What the rows and windows derived from commits have safely reached. */
   derivedBefore = Infinity;
 
@@ -45,6 +47,7 @@ export class Life {
       admission: () => (this.overloaded ? 'overloaded' : null),
       windowsStoredBefore: () => 0,
       derivedBefore: () => this.derivedBefore,
+      isOver: (stream) => this.over.has(stream),
       onCommit: (commit) => {
         this.commits.push(commit);
         this.events.push(`commit ${commit.sequence} total ${this.total()}`);
