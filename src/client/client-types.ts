@@ -30,7 +30,7 @@ export interface ReactionsOptions {
 export interface Reactions {
   /**
    * Takes `count` (default 1) taps of an emoji, and answers how many it took: fewer beyond the limit of
-   * 20 a second after a burst of 40, and 0 for an unknown emoji, an ended stream, or once closed.
+   * 20 a second after a burst of 200, and 0 for an unknown emoji, an ended stream, or once closed.
    */
   tap(emoji: string, count?: number): number;
   /** Answers a function that unsubscribes. What a listener throws is reported, and stops nothing. */

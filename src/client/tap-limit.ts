@@ -5,7 +5,8 @@
  */
 
 const TAPS_PER_SECOND_MAX = 20;
-export const TAP_BURST_MAX = 40;
+/** What an outage of ten seconds and more may hold back. */
+export const TAP_BURST_MAX = 200;
 const MS_PER_TAP = 1000 / TAPS_PER_SECOND_MAX;
 /** Times near 2×10^12 ms have a grain of 2×10^-4 ms, so a due token may look a hair short. */
 const TOKEN_GRAIN = 1e-3;

@@ -73,10 +73,11 @@ export const SPREAD_MAX = 256;
 export const DEFAULT_BASE: BasePolicy = Object.freeze({
   palette: new Map(DEFAULT_PALETTE),
   limits: Object.freeze({
-    viewer: Object.freeze({ tapsPerSecondMax: 20, tapBurstMax: 40 }),
+    // The burst is what a connection may hold back: ten seconds of it, so that who taps on through an outage is counted whole.
+    viewer: Object.freeze({ tapsPerSecondMax: 20, tapBurstMax: 200 }),
     // A device may have a few viewers, an address a household or a campus behind one gateway.
-    device: Object.freeze({ tapsPerSecondMax: 40, tapBurstMax: 80 }),
-    address: Object.freeze({ tapsPerSecondMax: 2_000, tapBurstMax: 4_000 }),
+    device: Object.freeze({ tapsPerSecondMax: 40, tapBurstMax: 400 }),
+    address: Object.freeze({ tapsPerSecondMax: 2_000, tapBurstMax: 20_000 }),
   }),
   endedStreams: new Set<string>(),
 });

@@ -79,17 +79,17 @@ describe('aggregator', () => {
   ])('[AGG-3] counts once, with the same answer, what is resent after a crash %s', async (_, mode) => {
     const life = await begin();
     life.store.mode = mode;
-    life.submit(1, { reactions: [[HEART, 50]] });
+    life.submit(1, { reactions: [[HEART, 210]] });
     await runtime.runFor(15);
     expect(life.replies).toEqual([]);
 
     const next = await begin();
-    next.submit(1, { reactions: [[HEART, 50]] });
+    next.submit(1, { reactions: [[HEART, 210]] });
     await runtime.runFor(10);
-    expect(next.replies).toEqual([counted(40, 10, mode === 'store-and-fail')]);
-    expect(next.total()).toBe(40);
+    expect(next.replies).toEqual([counted(200, 10, mode === 'store-and-fail')]);
+    expect(next.total()).toBe(200);
     expect(next.recovered).toHaveLength(mode === 'store-and-fail' ? 1 : 0);
-    expect(next.aggregator.acknowledged(DERBY)).toBe(mode === 'store-and-fail' ? 0 : 40);
+    expect(next.aggregator.acknowledged(DERBY)).toBe(mode === 'store-and-fail' ? 0 : 200);
   });
 
   it('[AGG-5] writes as a fresh actor in each life, also when the clock was set back', async () => {

@@ -63,7 +63,7 @@ describe('an aggregator with claims', () => {
     await runtime.runFor(20);
     expect(life.replies.slice(0, 64).every(({ kind }) => kind === 'counted')).toBe(true);
     expect(life.replies[64]).toMatchObject({ kind: 'refused', reason: 'overloaded' });
-    expect(life.total()).toBe(40);
+    expect(life.total()).toBe(64);
     life.submit(1, { via: ['eu'], viewer: 'other', session: 'other' });
     life.submit(65, { via: ['eu'], viewer: 'greedy', session: 's64' });
     await runtime.runFor(20);
@@ -107,7 +107,7 @@ describe('an aggregator with claims', () => {
 
   it('[CLAIM-1] answers claims by attempts, and gives back each tap once', async () => {
     const life = await begin();
-    life.submit(1, { reactions: [[HEART, 50]] });
+    life.submit(1, { reactions: [[HEART, 210]] });
     life.submit(2, { via: ['eu', 'ap'], viewer: 'w' });
     await runtime.runFor(20);
     expect(await judge(life, claimOf(1))).toEqual(verdictOf(1, 'counted', 10));

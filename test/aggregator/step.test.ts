@@ -40,8 +40,8 @@ describe('step', () => {
     const submit = start();
     expect(submit()).toEqual(counted(3));
     expect(submit()).toEqual(counted(3, 0, true));
-    expect(submit({ sequence: 2, reactions: [['heart' as EmojiId, 50]] })).toEqual(counted(37, 13));
-    expect(submit({ sequence: 2, reactions: [['heart' as EmojiId, 50]] }, START + 60_000)).toEqual(counted(37, 13, true));
+    expect(submit({ sequence: 2, reactions: [['heart' as EmojiId, 210]] })).toEqual(counted(197, 13));
+    expect(submit({ sequence: 2, reactions: [['heart' as EmojiId, 210]] }, START + 60_000)).toEqual(counted(197, 13, true));
     expect(submit({ sequence: 1 })).toEqual(counted(3, 0, true));
   });
 
