@@ -2,8 +2,7 @@
  * The engine of the player SDK: brings taps out and the crowd in, over whatever connection there is.
  *
  * What is counted how often is decided by pure parts (outbox and sessions, echo, tap limit); this file
- * carries it out. One timer serves everything that falls due: batches, resends, offers to regions that
- * were left, and the end of what is too old.
+ * carries it out. One timer serves everything that falls due: batches, resends, and the end of what is too old.
  */
 
 import { isId } from '../../crdt/ids.ts';
@@ -15,10 +14,9 @@ import { Connector } from './connector.ts';
 import { Echo } from './echo.ts';
 import type { Listeners } from './listeners.ts';
 import { subjectOf, type CheckedOptions } from './options.ts';
-import { Outbox, type BoundSession } from './outbox.ts';
-import { postAndForget, postBatches, type Post } from './post-batches.ts';
-import { waitMs } from './reconnect.ts';
-import { tapsOf, type SentBatch } from './session.ts';
+import { Outbox } from './outbox.ts';
+import { postAndForget } from './post-batches.ts';
+import { tapsOf, type SentBatch, type Session } from './session.ts';
 import { TAP_BURST_MAX, TapLimit } from './tap-limit.ts';
 
 const BATCH_MS = 250;
@@ -43,6 +41,8 @@ export class Engine {
   #reportedAt = 0;
   #cancelTurn: Cancel = () => {};
   #viewerId: string;
+  /** Where the present region, or the last one, was met. */
+  #metAt: string | null = null;
   #batchMs = BATCH_MS;
   #nextBatchAt = 0;
   #isPaletteKnown = false;
@@ -123,20 +123,21 @@ export class Engine {
 
   /** Sends what waits now; when the page is left, also all that is unanswered, in a way that outlives it. */
   flush(isLeaving: boolean): void {
-    const { left, waiting } = this.#outbox;
+    const { waiting } = this.#outbox;
     // Before any region was met, whichever answers may count what is left behind.
-    if (isLeaving && !waiting.isEmpty && this.#outbox.current === null) this.#outbox.enter('', this.#connector.endpoint, randomId(), 0);
-    const { current } = this.#outbox;
-    if (current === null) return;
-    const batch = current.session.nextBatch(waiting, this.#now());
+    if (isLeaving && !waiting.isEmpty && this.#outbox.session === null) this.#outbox.enter('', randomId());
+    const { session, region } = this.#outbox;
+    if (session === null || region === null) return;
+    const batch = session.nextBatch(waiting, this.#now());
     if (batch !== null) this.#connector.send([batch]);
     if (!isLeaving && this.state === 'connected') return;
-    for (const bound of [current, ...left]) {
-      const batches = bound.session.resends(this.#now(), true);
-      if (batches.length > 0) postAndForget(this.#platform, this.#postOf(bound, batches, this.#connector.token));
-    }
+    const batches = session.resends(this.#now(), true);
+    const { streamId } = this.#options;
+    const { endpoint, token } = this.#connector;
+    const post = { endpoint: this.#metAt ?? endpoint, region, sessionId: session.id, streamId, viewerId: this.#viewerId, token, batches };
+    if (batches.length > 0) postAndForget(this.#platform, post);
     // Should the page come back, nobody could be asked about it.
-    if (current.region === '') this.#doubt(this.#outbox.abandonCurrent());
+    if (region === '') this.#doubt(this.#outbox.abandon());
   }
 
   /** Tells the app of an error, once until things go well again. */
@@ -159,10 +160,10 @@ export class Engine {
         return this.#welcome(message);
       case 'ack':
       case 'error': {
-        const { current } = this.#outbox;
+        const { session } = this.#outbox;
         // An error about the whole connection is followed by its end, which says the same.
-        if (current === null || message.seq === 0) return;
-        this.#answered(current, message);
+        if (session === null || message.seq === 0) return;
+        this.#answered(session, message);
         return this.#turn();
       }
       case 'frame': {
@@ -188,8 +189,10 @@ export class Engine {
 
   #welcome({ region, palette, batch_ms, totals }: Welcome): void {
     const now = this.#now();
-    const before = this.#outbox.current;
-    const { session } = this.#outbox.enter(region, this.#connector.endpoint, randomId(), now);
+    const before = this.#outbox.region;
+    const session = this.#outbox.enter(region, randomId());
+    this.#metAt = this.#connector.endpoint;
+    this.#doubt(this.#outbox.expire(now));
     this.#batchMs = batch_ms;
     if (!this.#options.watchOnly) {
       const { token } = this.#connector;
@@ -205,7 +208,7 @@ export class Engine {
     }
     this.#adopt(palette);
     this.#show(totals, false);
-    if (before !== null) this.#discontinuity(before.region === region ? 'reconnected' : 'moved');
+    if (before !== null) this.#discontinuity(before === region ? 'reconnected' : 'moved');
     this.#turn();
   }
 
@@ -215,8 +218,8 @@ export class Engine {
     if (this.totals !== before) this.#listeners.emit('totals', this.totals);
   }
 
-  /** What became of a batch, also of one that was offered to a region that was left. */
-  #answered({ session }: BoundSession, answer: Ack | ErrorMessage): void {
+  /** What became of a batch. */
+  #answered(session: Session, answer: Ack | ErrorMessage): void {
     const now = this.#now();
     if (answer.type === 'error' && answer.temporary) {
       const retryAfterMs = answer.retry_after_ms ?? RETRY_MS;
@@ -228,25 +231,26 @@ export class Engine {
     const { reactions } = batch.message;
     if (answer.type === 'ack') {
       const { accepted, clamped } = answer;
-      if (session === this.#outbox.current?.session) this.#connector.markUseful();
+      this.#connector.markUseful();
       if (now - this.#reportedAt >= QUIET_MS) this.#reported.clear();
       this.#echo.settle(reactions, accepted);
       return this.#listeners.emit('ack', { accepted, clamped, tapToAckMs: now - batch.tappedAt });
     }
     this.report(answer.code, answer.message, false);
-    if (answer.code === 'stale-sequence') return this.#renewSession(session === this.#outbox.current?.session, batch);
+    if (answer.code === 'stale-sequence') return this.#renewSession(batch);
     this.#echo.settle(reactions, 0);
-    this.#discontinuity('dropped', tapsOf(reactions));
+    // Refused here; a region that it was sent to before may have counted it.
+    this.#discontinuity(batch.visits.length > 1 ? 'in-doubt' : 'dropped', tapsOf(reactions));
     if (answer.code === 'stream-ended') {
       this.#hasStreamEnded = true;
       this.#dropWaiting();
     }
   }
 
-  /** A session and its region do not agree on its numbers. Another one needs another connection. */
-  #renewSession(isCurrent: boolean, batch: SentBatch): void {
-    this.#doubt([batch, ...(isCurrent ? this.#outbox.abandonCurrent() : [])]);
-    if (isCurrent) this.#connector.lost({ code: 1012, reason: 'The session ended', wasSilent: false });
+  /** The session and its region do not agree on its numbers. Another one needs another connection. */
+  #renewSession(batch: SentBatch): void {
+    this.#doubt([batch, ...this.#outbox.abandon()]);
+    this.#connector.lost({ code: 1012, reason: 'The session ended', wasSilent: false });
   }
 
   #doubt(batches: readonly SentBatch[]): void {
@@ -274,7 +278,7 @@ export class Engine {
     const now = this.#now();
     this.#doubt(this.#outbox.expire(now));
     if (now - this.#outbox.waiting.since >= RESEND_MS_MAX) this.#dropWaiting();
-    const dueAt = Math.min(this.#sendDue(now), this.#offerDue(now), this.#oldest() + RESEND_MS_MAX);
+    const dueAt = Math.min(this.#sendDue(now), this.#oldest() + RESEND_MS_MAX);
     this.#cancelTurn();
     if (this.#isPaused || dueAt === Infinity) return;
     this.#cancelTurn = this.#platform.runtime.timers.after(Math.max(1, dueAt - now), () => this.#turn());
@@ -282,15 +286,14 @@ export class Engine {
 
   /** When the oldest tap that is not answered was tapped or sent. */
   #oldest(): number {
-    const { current, left, waiting } = this.#outbox;
-    return Math.min(waiting.since, ...[current, ...left].map((bound) => bound?.session.oldestSentAt ?? Infinity));
+    const { session, waiting } = this.#outbox;
+    return Math.min(waiting.since, session?.oldestSentAt ?? Infinity);
   }
 
   /** Sends what is due to the region that we are connected to, and answers when something will be. */
   #sendDue(now: number): number {
-    const { current, waiting } = this.#outbox;
-    if (current === null || !this.#connector.isReady) return Infinity;
-    const { session } = current;
+    const { session, waiting } = this.#outbox;
+    if (session === null || !this.#connector.isReady) return Infinity;
     const sent: BatchMessage[] = now >= session.resendAt ? session.resends(now, false) : [];
     const mayBatch = !this.#connector.isDraining;
     const batch = mayBatch && now >= this.#nextBatchAt ? session.nextBatch(waiting, now) : null;
@@ -300,41 +303,5 @@ export class Engine {
     }
     this.#connector.send(sent);
     return Math.min(session.resendAt, mayBatch && !waiting.isEmpty && session.canSend ? this.#nextBatchAt : Infinity);
-  }
-
-  /** Asks regions that were left about what they have not answered, and answers when to ask next. */
-  #offerDue(now: number): number {
-    let dueAt = Infinity;
-    for (const bound of this.#outbox.left) {
-      if (now >= bound.retryAt) void this.#offer(bound);
-      dueAt = Math.min(dueAt, bound.retryAt);
-    }
-    return dueAt;
-  }
-
-  async #offer(bound: BoundSession): Promise<void> {
-    const { fetch, runtime } = this.#platform;
-    bound.retryAt = Infinity;
-    try {
-      const token = await this.#connector.askToken();
-      const batches = bound.session.resends(this.#now(), true);
-      if (fetch === undefined || this.#isPaused || batches.length === 0) return;
-      for (const answer of await postBatches(fetch, this.#postOf(bound, batches, token))) {
-        if (!this.#hasEnded) this.#answered(bound, answer);
-      }
-    } catch {
-      // No answer is one more reason to ask again.
-    } finally {
-      // It may be met at another address by now; a wrong one refuses what is not its own.
-      const { endpoints } = this.#options;
-      bound.endpoint = endpoints[(endpoints.indexOf(bound.endpoint) + 1) % endpoints.length]!;
-      bound.failures += 1;
-      bound.retryAt = this.#now() + RETRY_MS + waitMs(bound.failures, runtime.random);
-      this.#turn();
-    }
-  }
-
-  #postOf({ endpoint, region, session }: BoundSession, batches: Post['batches'], token: string | undefined): Post {
-    return { endpoint, region, sessionId: session.id, streamId: this.#options.streamId, viewerId: this.#viewerId, token, batches };
   }
 }

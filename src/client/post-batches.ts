@@ -1,6 +1,6 @@
 /**
- * Batches over HTTP: where WebSocket is blocked, for a region that was left behind, and when the page is
- * left. Each names the region it is for, so that an address that meanwhile leads elsewhere refuses it instead of counting it a second time [SDK-3].
+ * Batches over HTTP: where WebSocket is blocked, and when the page is left. Each names the region it is for: an
+ * address that meanwhile leads elsewhere refuses what does not say that it was here [SDK-3].
  */
 
 import type { Ack, BatchMessage, ErrorMessage } from '../protocol/messages.ts';
@@ -73,12 +73,13 @@ function requestOf({ streamId, viewerId, sessionId, token, batches }: Post) {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
     body: JSON.stringify(
-      batches.map(({ seq, reactions, timestamp }) => ({
+      batches.map(({ seq, reactions, timestamp, via }) => ({
         stream_id: streamId,
         viewer_id: viewerId,
         session_id: sessionId,
         seq,
         timestamp,
+        via,
         reactions: reactions.map(({ emoji_id, count }) => ({ emoji_id, count_since_last: count })),
       })),
     ),

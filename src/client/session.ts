@@ -1,10 +1,11 @@
 /**
- * A viewer's session in one region: taps in, numbered batches out, until each is answered. Pure: it has
- * no socket and no clock. The player SDK and the load generator share it.
+ * A viewer's session: taps in, numbered batches out, until each is answered. Pure: it has no socket and no
+ * clock. The player SDK and the load generator share it.
  *
- * A batch is never changed after it was numbered; it is sent again whole, under its number, until the
- * region has answered for good. The numbers out at one time span at most `BATCHES_IN_FLIGHT_MAX`, so none
- * ever falls below the window in which a region can tell a resend from a new batch [SDK-2].
+ * A batch is never changed after it was numbered; it is sent again whole, under its number, until a region has
+ * answered for good. It may be another region than the one that it was sent to first: then it says by which ones it came,
+ * and the regions settle among themselves that it counts once [SDK-3]. The numbers out at one time span at most
+ * `BATCHES_IN_FLIGHT_MAX`, so none ever falls below the window in which a region can tell a resend from a new batch [SDK-2].
  */
 
 import {
@@ -12,13 +13,17 @@ import {
   REACTIONS_PER_BATCH_MAX,
   RESEND_MS_MAX,
   TAPS_PER_REACTION_MAX,
+  VIA_MAX,
   type BatchMessage,
 } from '../protocol/messages.ts';
 
 type Reactions = BatchMessage['reactions'];
 
 export interface SentBatch {
-  readonly message: BatchMessage;
+  /** As it was sent last. */
+  message: BatchMessage;
+  /** The regions that it was sent to, one after the other. */
+  readonly visits: string[];
   /** When its oldest tap was tapped. */
   readonly tappedAt: number;
   /** When it was sent first. */
@@ -80,6 +85,8 @@ export class Session {
   readonly #answerMs: number;
   readonly #unanswered = new Map<number, SentBatch>();
   #nextSeq = 1;
+  /** Where batches are sent now; empty where that does not matter. */
+  #region = '';
   /** The soonest time at which a batch may be sent again on the same connection; Infinity when none may. */
   resendAt = Infinity;
 
@@ -115,10 +122,10 @@ export class Session {
     if (waiting.isEmpty || !this.canSend) return null;
     const tappedAt = waiting.since;
     const message: BatchMessage = { type: 'batch', seq: this.#nextSeq, reactions: waiting.take(), timestamp: Math.floor(nowMs) };
-    const batch = { message, tappedAt, sentAt: nowMs, resendAt: nowMs + this.#answerMs };
+    const batch = { message, visits: [], tappedAt, sentAt: nowMs, resendAt: nowMs + this.#answerMs };
     this.#unanswered.set(this.#nextSeq++, batch);
     this.resendAt = Math.min(this.resendAt, batch.resendAt);
-    return message;
+    return this.#addressed(batch);
   }
 
   /** The batches to send again, in order: all after a reconnect, otherwise those that are due. */
@@ -126,7 +133,7 @@ export class Session {
     const due = [...this.#unanswered.values()].filter((batch) => all || batch.resendAt <= nowMs);
     for (const batch of due) batch.resendAt = nowMs + this.#answerMs;
     this.#planResend();
-    return due.map(({ message }) => message);
+    return due.map((batch) => this.#addressed(batch));
   }
 
   /** Takes out a batch that was answered for good; null when it had been already. */
@@ -145,11 +152,26 @@ export class Session {
     this.#planResend();
   }
 
-  /** Takes out what is too old to be sent again: its region may have forgotten whether it counted it. */
+  /** Takes out what is too old to be sent again, or came by too many regions: whether it was counted may be forgotten. */
   expire(nowMs: number): SentBatch[] {
-    const expired = [...this.#unanswered.values()].filter(({ sentAt }) => nowMs - sentAt >= RESEND_MS_MAX);
+    const expired = [...this.#unanswered.values()].filter(
+      ({ sentAt, visits }) => nowMs - sentAt >= RESEND_MS_MAX || (visits.length > VIA_MAX && visits.at(-1) !== this.#region),
+    );
     for (const { message } of expired) this.#unanswered.delete(message.seq);
     return expired;
+  }
+
+  /** From now on batches are sent to this region. */
+  visit(region: string): void {
+    this.#region = region;
+  }
+
+  /** What a batch is to the region that it is sent to now. */
+  #addressed(batch: SentBatch): BatchMessage {
+    const { visits } = batch;
+    if (visits.at(-1) !== this.#region) visits.push(this.#region);
+    if (visits.length > 1) batch.message = { ...batch.message, via: visits.slice(0, -1) };
+    return batch.message;
   }
 
   #planResend(): void {

@@ -24,6 +24,8 @@ export class CountingRegion {
   /** Reactions a second that frames speak of, whatever was tapped. */
   rates: Record<string, number> = {};
   submissions = 0;
+  /** By which regions batches came that had been elsewhere. */
+  readonly moved: (readonly string[])[] = [];
   port = 0;
   readonly #config: Partial<EdgeOptions['config']>;
   readonly #peers: readonly CountingRegion[];
@@ -78,6 +80,7 @@ export class CountingRegion {
   readonly #ingest: Ingest = {
     submit: (batch, done) => {
       this.submissions += 1;
+      if (batch.via !== undefined) this.moved.push(batch.via);
       if (batch.reactions.some(([emoji]) => !DEFAULT_POLICY.palette.has(emoji))) {
         done({ kind: 'refused', reason: 'unknown-emoji' });
         return;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createReactions } from '../../src/client/create-reactions.ts';
 import type { Discontinuity, Reactions, ReactionsError } from '../../src/client/client-types.ts';
+import { Session, WaitingTaps } from '../../src/client/session.ts';
 import { RESEND_MS_MAX } from '../../src/protocol/messages.ts';
 import { createSimulatedRuntime } from '../support/simulated-runtime.ts';
 import { SimulatedWorld } from './simulated-regions.ts';
@@ -61,7 +62,7 @@ describe('[SDK-4] every tap that was taken counts once, through bad weather', ()
   });
 });
 
-test('[SDK-3] what one region has not answered is offered to it alone, while new taps go to another one', async () => {
+test('[SDK-3] what one region has not answered goes with the viewer to another one, and says where it was', async () => {
   const runtime = createSimulatedRuntime(1);
   const world = new SimulatedWorld(runtime, 'us', 'eu');
   const reactions = createReactions({ endpoints: ['https://us.test', 'https://eu.test'], streamId: 'derby', platform: world.platform() });
@@ -77,39 +78,67 @@ test('[SDK-3] what one region has not answered is offered to it alone, while new
   await runtime.runUntil(() => reactions.endpoint === 'https://eu.test' && reactions.state === 'connected');
   expect(books.moved).toBe(1);
   reactions.tap('fire', 2);
-  await runtime.runUntil(() => world.region('eu').totals['fire'] === 2);
-  await runtime.runFor(60_000);
-  expect(books.acknowledged).toBe(2);
-  expect(world.region('eu').totals['heart']).toBe(0);
-  world.region('us').isDown = false;
   await runtime.runUntil(() => books.acknowledged === 5);
-  expect(new Set(world.sent.map(({ session }) => session)).size).toBe(2);
+  const [hearts, fire] = [1, 2].map((seq) => world.sent.filter(({ region, batch }) => region === 'eu' && batch.seq === seq));
+  expect(hearts).not.toEqual([]);
+  for (const { batch } of hearts!) expect(batch.via).toEqual(['us']);
+  for (const { batch } of fire!) expect(batch).not.toHaveProperty('via');
   expect(world.tapsCounted).toBe(5);
+  expect(world.hellos.map(({ session_id }) => session_id)).toEqual(Array(2).fill(world.hellos[0]!.session_id));
   reactions.close();
 });
 
-test('[SDK-3] an address that comes to lead to another region gets a new session, and no batch of the old one', async () => {
+test('[SDK-3] who moves with nothing unanswered begins another session', async () => {
   const runtime = createSimulatedRuntime(2);
   const world = new SimulatedWorld(runtime, 'us', 'eu');
   world.routes.set('any.test', 'us');
   const reactions = createReactions({ endpoints: 'https://any.test', streamId: 'derby', platform: world.platform() });
   const books = watch(reactions);
   await runtime.runUntil(() => reactions.state === 'connected');
+  const moveTo = async (to: string): Promise<void> => {
+    const from = world.routes.get('any.test')!;
+    const { length } = world.hellos;
+    world.routes.set('any.test', to);
+    world.region(from).restart();
+    await runtime.runUntil(() => world.hellos.length > length);
+  };
   world.faults = { ...world.faults, lostAck: 1 };
   reactions.tap('heart', 3);
   await runtime.runUntil(() => world.tapsCounted === 3);
+  await moveTo('eu');
+  await runtime.runFor(1_000);
+  await moveTo('us');
   world.faults = { ...world.faults, lostAck: 0 };
-  world.routes.set('any.test', 'eu');
-  world.region('us').restart();
-  await runtime.runUntil(() => world.hellos.length === 2);
-  await runtime.runFor(30_000);
-  expect(world.sent.filter(({ region }) => region === 'eu')).toEqual([]);
-  world.routes.set('any.test', 'us');
-  world.region('eu').restart();
   await runtime.runUntil(() => books.acknowledged === 3);
-  expect(world.hellos[2]!.session_id).toBe(world.hellos[0]!.session_id);
-  expect(world.hellos[2]!.unacked_from).toBe(1);
+  // Back where it was, which knows it again.
+  expect(world.sent.at(-1)!.batch.via).toEqual(['us', 'eu']);
+  await moveTo('eu');
+  const sessions = world.hellos.map(({ session_id }) => session_id);
+  expect(sessions.slice(0, 3)).toEqual(Array(3).fill(sessions[0]));
+  expect(sessions[3]).not.toBe(sessions[0]);
+  reactions.tap('heart');
+  await runtime.runUntil(() => books.acknowledged === 4);
+  expect(world.sent.at(-1)!.batch).toMatchObject({ seq: 1 });
+  expect(world.sent.at(-1)!.batch).not.toHaveProperty('via');
+  expect(world.tapsCounted).toBe(4);
   reactions.close();
+});
+
+test('[SDK-5] a batch that came by eight regions, none of which answered, goes to no other and is in doubt', () => {
+  const session = new Session('s');
+  const waiting = new WaitingTaps();
+  waiting.add('heart', 3, 0);
+  session.visit('r0');
+  session.nextBatch(waiting, 0);
+  for (let move = 1; move <= 8; move++) {
+    session.visit(`r${move % 2}`);
+    expect(session.expire(move)).toEqual([]);
+    expect(session.resends(move, true)[0]!.via).toHaveLength(move);
+    expect(session.resends(move, true)[0]!.via).toHaveLength(move);
+  }
+  session.visit('r1');
+  expect(session.expire(9)).toMatchObject([{ message: { seq: 1 } }]);
+  expect(session.resends(9, true)).toEqual([]);
 });
 
 test('[SDK-5] what stayed unanswered for five minutes is never sent again, and told to be in doubt', async () => {

@@ -41,7 +41,8 @@ export class SimulatedRegion {
     this.name = name;
   }
 
-  answer(world: SimulatedWorld, sessionId: string, { seq, reactions }: BatchMessage): ServerMessage {
+  answer(world: SimulatedWorld, sessionId: string, batch: BatchMessage): ServerMessage {
+    const { seq, reactions } = batch;
     const chance = world.runtime.random.next();
     const unavailable = { type: 'error', seq, code: 'unavailable', message: '', temporary: true, retry_after_ms: 500 } as const;
     // Refused before it was counted, or counted and the answer was late: nobody can tell which.
@@ -55,8 +56,9 @@ export class SimulatedRegion {
     if (verdict === 'new') {
       admit(session.window, seq);
       session.taps.set(seq, taps);
-      for (const { emoji_id, count } of reactions) this.totals[emoji_id] = (this.totals[emoji_id] ?? 0) + count;
-      world.counted(this.name, sessionId, seq, reactions);
+      if (world.counted(this.name, sessionId, batch)) {
+        for (const { emoji_id, count } of reactions) this.totals[emoji_id] = (this.totals[emoji_id] ?? 0) + count;
+      }
     }
     if (chance < world.faults.unavailable) return unavailable;
     return { type: 'ack', seq, accepted: session.taps.get(seq)!, clamped: 0, duplicate: verdict === 'duplicate' };
@@ -79,7 +81,8 @@ export class SimulatedWorld {
   readonly connections: { readonly host: string; readonly at: number }[] = [];
   readonly hellos: Extract<ClientMessage, { type: 'hello' }>[] = [];
   readonly sent: { readonly region: string; readonly session: string; readonly batch: BatchMessage; readonly at: number }[] = [];
-  readonly #counted = new Map<string, string>();
+  /** Batch → the regions that counted it, and by which it had come. */
+  readonly #counted = new Map<string, { readonly region: string; readonly via: readonly string[] }[]>();
   #tapsCounted = 0;
 
   constructor(runtime: SimulatedRuntime, ...names: readonly string[]) {
@@ -110,20 +113,29 @@ export class SimulatedWorld {
     this.runtime.timers.after(1 + this.runtime.random.next() * this.faults.latencyMsMax, call);
   }
 
-  /** @throws when a batch is counted a second time */
-  counted(region: string, session: string, seq: number, reactions: BatchMessage['reactions']): void {
+  /**
+   * Whether it counts: of two regions that count a batch the one with the later sending gives it back, if that says that it
+   * was at the other. @throws when it does not, and nobody could know
+   */
+  counted(region: string, session: string, { seq, reactions, via = [] }: BatchMessage): boolean {
     const key = `${session} ${seq}`;
-    if (this.#counted.has(key)) throw new Error(`${key} was counted in ${this.#counted.get(key)} and in ${region}`);
-    this.#counted.set(key, region);
+    const before = this.#counted.get(key) ?? [];
+    for (const other of before) {
+      const [later, earlier] = via.length > other.via.length ? [{ region, via }, other] : [other, { region, via }];
+      if (!later.via.includes(earlier.region)) throw new Error(`${key} was counted in ${other.region} and in ${region}`);
+    }
+    this.#counted.set(key, [...before, { region, via }]);
+    if (before.length > 0) return false;
     for (const { count } of reactions) this.#tapsCounted += count;
+    return true;
   }
 
-  /** @throws when a batch is not what it was, or comes to another region */
+  /** @throws when a batch is not what it was */
   received(region: string, session: string, batch: BatchMessage): void {
     this.sent.push({ region, session, batch, at: this.runtime.clock.now() });
     const first = this.sent.find((other) => other.session === session && other.batch.seq === batch.seq)!;
-    if (JSON.stringify(first.batch) !== JSON.stringify(batch)) throw new Error(`batch ${batch.seq} changed`);
-    if (first.region !== region) throw new Error(`batch ${batch.seq} of ${first.region} came to ${region}`);
+    const contentOf = ({ seq, timestamp, reactions }: BatchMessage): string => JSON.stringify([seq, timestamp, reactions]);
+    if (contentOf(first.batch) !== contentOf(batch)) throw new Error(`batch ${batch.seq} changed`);
   }
 
   platform(): Partial<Platform> {
@@ -154,13 +166,14 @@ export class SimulatedWorld {
     const wanted = new URL(url).searchParams.get('region');
     const problem = { type: 'urn:ovation:problem:wrong-region', detail: 'no', status: 421 };
     if (wanted !== null && wanted !== region.name) return Response.json(problem, { status: 421 });
-    const items = JSON.parse(body) as { session_id: string; seq: number; timestamp: number; reactions: { emoji_id: string; count_since_last: number }[] }[];
-    const results = items.map(({ session_id, seq, timestamp, reactions }) => {
+    const items = JSON.parse(body) as { session_id: string; seq: number; timestamp: number; via?: string[]; reactions: { emoji_id: string; count_since_last: number }[] }[];
+    const results = items.map(({ session_id, seq, timestamp, reactions, via }) => {
       const batch: BatchMessage = {
         type: 'batch',
         seq,
         reactions: reactions.map(({ emoji_id, count_since_last }) => ({ emoji_id, count: count_since_last })),
         timestamp,
+        ...(via === undefined ? {} : { via }),
       };
       this.received(region.name, session_id, batch);
       const answer = region.answer(this, session_id, batch);
