@@ -14,6 +14,7 @@ import { addDevCommand } from './dev.ts';
 import { CommandFailure, EXIT_CODES } from './failure.ts';
 import { addLoadCommand } from './load.ts';
 import { addMigrateCommand } from './migrate.ts';
+import { addModerateCommand } from './moderate.ts';
 import { addRegionCommand } from './region.ts';
 
 // By the package's own name, because the way to it from dist/ is another than from src/.
@@ -44,6 +45,7 @@ addRegionCommand(program);
 addLoadCommand(program);
 addAuditCommand(program);
 addChaosCommand(program);
+addModerateCommand(program);
 addMigrateCommand(program);
 addDevDatabaseCommand(program);
 

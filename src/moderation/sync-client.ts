@@ -94,6 +94,8 @@ export function syncDocument(parts: SyncParts): DocumentSync {
   let heardAt = 0;
   let failures = 0;
   let stopped = false;
+  /** Who opens the document looks at it by itself first. */
+  let isOpen = false;
   let cancelRetry: Cancel | null = null;
   const waiters: Waiter[] = [];
 
@@ -109,6 +111,7 @@ export function syncDocument(parts: SyncParts): DocumentSync {
   doc.on('update', onEdit);
   const stopWatching = timers.every(1_000, watch);
   connect();
+  isOpen = true;
 
   function connect(): void {
     cancelRetry?.();
@@ -223,7 +226,7 @@ export function syncDocument(parts: SyncParts): DocumentSync {
 
   function changed(): void {
     if (isSettled()) for (const { resolve } of waiters.splice(0)) resolve();
-    parts.onChange?.();
+    if (isOpen) parts.onChange?.();
   }
 
   return {

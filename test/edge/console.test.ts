@@ -97,7 +97,7 @@ describe('what the console asks', () => {
         document: 'stream.derby',
         region: 'us',
         palette: { heart: '❤️' },
-        limits: { viewer: { tapsPerSecondMax: 20, tapBurstMax: 7 } },
+        limits: { viewer: { ...DEFAULT_BASE.limits.viewer, tapBurstMax: 7 } },
         state: 'draining',
         ended_at: null,
         level: 'hearts',
