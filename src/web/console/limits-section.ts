@@ -20,7 +20,10 @@ export function createLimitsSection({ desk, say }: PanelParts): Section {
   function makeRow(scope: LimitScope): { readonly root: HTMLElement; refresh(view: View): void } {
     const inputs = FIELDS.map((field) => {
       const input = element('input', { type: 'number', min: '0', step: 'any', inputmode: 'decimal', 'aria-label': `${FIELD_WORDS[field]}, per ${scope}` });
-      input.addEventListener('change', () => edit(() => setLimit(desk.doc, scope, { [field]: input.valueAsNumber }), `Changed the limit per ${scope}`));
+      input.addEventListener('change', () => {
+        if (!(input.valueAsNumber > 0)) return setText(wrong, `${FIELD_WORDS[field]}, per ${scope}: a number above 0.`);
+        edit(() => setLimit(desk.doc, scope, { [field]: input.valueAsNumber }), `Changed the limit per ${scope}`);
+      });
       return input;
     });
     const reset = element('button', { type: 'button', class: 'plain small', 'aria-label': `Put back the limit per ${scope}` }, 'Put back');

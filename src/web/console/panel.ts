@@ -25,6 +25,7 @@ const whole = new Intl.NumberFormat('en');
 export function createPanel(parts: PanelParts): Panel {
   let view: View = { stream: null, inForce: null };
   let rates: number[] = [];
+  let wasPending = false;
   const title = element('h2', { id: 'panel-title' });
   const facts = element('p', { class: 'facts' });
   const area = drawing('path', { class: 'area' });
@@ -60,6 +61,10 @@ export function createPanel(parts: PanelParts): Panel {
   }
 
   function refresh(): void {
+    // What was decided here is in force now; nobody should wait for the next look to see it.
+    const isPending = parts.desk.pending > 0;
+    if (wasPending && !isPending) void look();
+    wasPending = isPending;
     showProblems();
     for (const section of sections) section.refresh(view);
   }
