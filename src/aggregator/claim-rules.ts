@@ -66,7 +66,8 @@ export function judge({ counts, sessions }: ShardState, claim: Claim, at: number
 export function settle(state: ShardState, from: string, verdict: Verdict, now: number): void {
   const { counts, contributions, corrections, claims } = state;
   claims.answer(from, verdict, now, ({ stream, viewer, device, at, reactions }, fromTap, toTap) => {
-    const own = counts.find(stream) ?? counts.open(stream);
+    const own = counts.find(stream);
+    // Of a stream that is over nothing is counted any more, in either direction.
     if (own === undefined) return;
     counts.touch(own, now);
     let place = 0;

@@ -104,7 +104,7 @@ export class Sessions {
 
   /** Keeps what was used from this time on as long as there is room, also beyond ten minutes. */
   holdFrom(timeMs: number): void {
-    this.#heldFromSeconds = Math.min(secondsOf(timeMs), 2 ** 31);
+    this.#heldFromSeconds = Math.max(0, Math.min(secondsOf(timeMs), 2 ** 31));
   }
 
   /** The viewer's bucket when the last batch was admitted: a guess. */

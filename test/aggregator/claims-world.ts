@@ -124,6 +124,8 @@ export class ToyRegion {
     this.#dirty = new Set();
     const peers = this.#world.names.filter((name) => name !== this.name);
     this.state = emptyState({ streamsMax: 10, sessionsMax: 1000, bucketsMax: 1000, peers, claimsMax: 1000 }, this.#epoch);
+    // Whose taps were taken back is forgotten long before claims are.
+    if (random.next() < 0.5) this.state.contributions.forgetUntil(this.#world.now);
     const commits = this.commits().map((commit) => ({ commit, rank: random.next() }));
     commits.sort((a, b) => a.rank - b.rank);
     for (const { commit } of [...commits, ...commits.slice(0, 5)]) restore(this.state, commit, () => true);
