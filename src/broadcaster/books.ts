@@ -1,4 +1,4 @@
-/** Tallies as plain values: what each region counted, and every actor's entry. Pure. */
+/** Tallies as plain values: what each region counted, what was taken back, and every actor's entry. Pure. */
 
 import { regionOf } from '../../crdt/actor.ts';
 import type { EmojiId } from '../../crdt/ids.ts';
@@ -17,6 +17,13 @@ export function countsByRegion(tally: Tally | undefined): Counts {
     counts.set(emoji, byRegion);
   }
   return counts;
+}
+
+/** Taps of all emoji that were counted and taken back again, by whomever and whyever: Σ decrements [FRAME-13]. */
+export function takenBack(tally: Tally | undefined): number {
+  let taps = 0;
+  for (const [, { decrements }] of tally?.counters() ?? []) taps += decrements;
+  return taps;
 }
 
 /** In one order wherever they are read, so that the books of two regions can be compared line by line. */

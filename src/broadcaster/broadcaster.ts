@@ -12,7 +12,7 @@ import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import type { DirtyRows, Ledger } from '../../crdt/ledger.ts';
 import type { Cancel, Runtime } from '../../regions/runtime.ts';
 import type { Policy, PolicyOf } from '../moderation/policy.ts';
-import { bookEntries, countsByRegion } from './books.ts';
+import { bookEntries, countsByRegion, takenBack } from './books.ts';
 import type { Frame, FrameFeed, Level, StreamBooks, StreamSummary } from './frame-feed.ts';
 import { advanceCrowd, frameNumbers, quietCrowd, type Crowd } from './frame.ts';
 import { createLateness } from './lateness.ts';
@@ -178,8 +178,10 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
   ): Frame {
     const policy = policyOf(stream);
     const numbers = frameNumbers(policy.palette.keys(), crowd, hints);
+    const corrected = takenBack(ledger.tally(stream));
     // What a moderator insists on stands above what the region would choose.
-    return { stream, region, at, level: policy.level ?? level(), ...numbers, viewers, staleness: stale };
+    const frame = { stream, region, at, level: policy.level ?? level(), ...numbers, viewers, staleness: stale };
+    return corrected === 0 ? frame : { ...frame, corrected };
   }
 
   function send(frame: Frame): void {

@@ -21,6 +21,11 @@ export interface Frame {
   readonly level: Level;
   /** Converged count of each emoji: Σ increments − Σ decrements over all regions' actors. */
   readonly totals: Readonly<Record<string, number>>;
+  /**
+   * Taps of all emoji that were counted and taken back since the stream began: Σ decrements. Whoever shows totals sees by its
+   * growth that they are lower for a reason, also after frames that were skipped. Absent while 0 [FRAME-13].
+   */
+  readonly corrected?: number;
   /** Smoothed reactions per second of each emoji. */
   readonly rates: Readonly<Record<string, number>>;
   /** How many reactions of each emoji to show as new now: the increase, capped, so that a heal does not explode on screen. */

@@ -32,5 +32,6 @@ export function frameMessageOf(frame: Frame): FrameMessage {
     hints,
     viewers: frame.viewers,
     staleness,
+    ...(frame.corrected === undefined ? {} : { corrected: frame.corrected }),
   };
 }

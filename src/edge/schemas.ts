@@ -124,6 +124,7 @@ export const TotalsAnswer = Type.Object({
   staleness: Type.Record(Type.String(), Type.Union([Type.Integer(), Type.Null()]), {
     description: 'region → milliseconds since its last word; null when it never spoke',
   }),
+  corrected: Type.Optional(count('taps of all emoji that were counted and taken back again; zero when absent')),
 });
 
 const BookEntrySchema = Type.Object({

@@ -14,9 +14,9 @@ export function totalsRoute(app: FastifyInstance, { feed, policyOf, runtime }: E
     async handler(request) {
       const stream = streamOf(request);
       const frame = frameMessageOf(await within(runtime.timers, limits.answerMsMax, feed.read(stream)));
-      const { region, at, level, totals, rates, viewers, staleness } = frame;
+      const { region, at, level, totals, rates, viewers, staleness, corrected } = frame;
       const palette = Object.fromEntries(policyOf(stream).palette);
-      return { stream_id: stream, region, at, palette, level, totals, rates, viewers, staleness };
+      return { stream_id: stream, region, at, palette, level, totals, rates, viewers, staleness, ...(corrected === undefined ? {} : { corrected }) };
     },
   });
 }

@@ -87,6 +87,8 @@ export interface FrameMessage {
   readonly viewers: number;
   /** Region → milliseconds since its last word; null when it never spoke. */
   readonly staleness: Readonly<Record<string, number | null>>;
+  /** Taps of all emoji that were counted and taken back since the stream began; absent while 0. */
+  readonly corrected?: number;
 }
 
 export interface Pace {

@@ -110,7 +110,8 @@ function frameFields(frame: FrameMessage): unknown[] {
     entries.push(emoji, total, Math.round(own(frame.rates, emoji) * RATE_UNITS), own(frame.hints, emoji));
   }
   const level = LEVELS_IN_ORDER.indexOf(frame.level);
-  return [TYPE.frame, frame.region, frame.at, level, frame.viewers, entries, frame.staleness];
+  const fields = [TYPE.frame, frame.region, frame.at, level, frame.viewers, entries, frame.staleness];
+  return frame.corrected === undefined ? fields : [...fields, frame.corrected];
 }
 
 /** An emoji may be called `constructor`, which every object inherits. */

@@ -15,7 +15,7 @@ export const FIELDS_PER_EMOJI = 4;
 /** @throws MalformedMessage */
 export function serverMessageOfFields(fields: unknown): ServerMessage {
   expect(Array.isArray(fields), 'a message is a msgpack array');
-  const [type, a, b, c, d, e, f] = fields as unknown[];
+  const [type, a, b, c, d, e, f, g] = fields as unknown[];
   switch (type) {
     case TYPE.ack:
       return serverMessageOf({ type: 'ack', seq: a, accepted: b, clamped: c, duplicate: d });
@@ -28,6 +28,7 @@ export function serverMessageOfFields(fields: unknown): ServerMessage {
         level: levelOf(c),
         viewers: d,
         staleness: f,
+        corrected: g,
       });
     case TYPE.welcome:
       return serverMessageOf({ type: 'welcome', region: a, palette: b, batch_ms: c, frame_ms: d, totals: e });

@@ -49,6 +49,7 @@ const SERVER_MESSAGES: { readonly [type in ServerMessage['type']]: (fields: Fiel
     hints: recordOf(fields['hints'], isCount, 'hints'),
     viewers: field(fields, 'viewers', isCount),
     staleness: recordOf(fields['staleness'], isAge, 'staleness'),
+    ...(fields['corrected'] === undefined ? {} : { corrected: field(fields, 'corrected', isCount) }),
   }),
   pace: (fields) => ({
     type: 'pace',

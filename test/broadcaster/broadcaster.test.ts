@@ -256,6 +256,30 @@ describe('broadcaster', () => {
     expect((await edge.streams(10, null)).map(({ stream }) => stream)).toEqual(['two', 'three']);
   });
 
+  it('[FRAME-13] a frame says how many taps of its stream were taken back since it began, so that it tells more than any skipped before it', async () => {
+    const { edge, frames } = connect();
+    edge.watch(DERBY, 1);
+    edge.watch(GALA, 1);
+    const last = (stream: StreamId): Frame => frames.findLast((frame) => frame.stream === stream)!;
+    count(DERBY, 'heart', 90);
+    count(DERBY, 'fire', 10, 'eu');
+    count(GALA, 'heart', 3);
+    await runtime.runFor(1_000);
+    expect(last(DERBY)).not.toHaveProperty('corrected');
+    count(DERBY, 'heart', 90, 'us', 40);
+    await runtime.runFor(200);
+    expect(last(DERBY)).toMatchObject({ totals: { heart: 50, fire: 10 }, hints: {}, corrected: 40 });
+    // A region that gave back while others went on tapping: the totals rise, and the mark says so all the same.
+    count(DERBY, 'fire', 30, 'eu', 7);
+    await runtime.runFor(200);
+    expect(last(DERBY)).toMatchObject({ totals: { heart: 50, fire: 23 }, hints: { fire: 13 }, corrected: 47 });
+    await runtime.runFor(10_000);
+    expect(last(DERBY).corrected).toBe(47);
+    expect((await edge.read(DERBY)).corrected).toBe(47);
+    expect(last(GALA)).not.toHaveProperty('corrected');
+    expect(await edge.read(parseStreamId('unknown'))).not.toHaveProperty('corrected');
+  });
+
   it('[FRAME-10] the books list every entry in one order, with the digest of the ledger', async () => {
     count(DERBY, 'heart', 4, 'us', 1);
     count(DERBY, 'fire', 2, 'us');

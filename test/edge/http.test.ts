@@ -259,6 +259,13 @@ describe('reading', () => {
     });
   });
 
+  it('[FRAME-13] says with the totals how many taps were taken back', async () => {
+    region.frame = { corrected: 7 };
+    const answer = await fetch(`${http}/streams/totals/reactions`);
+    region.frame = {};
+    expect(await answer.json()).toMatchObject({ corrected: 7 });
+  });
+
   it('[EDGE-20] a feed that does not answer is 503, a broken path 400, an unknown one 404', async () => {
     region.readFails = true;
     const get = async (path: string) => {

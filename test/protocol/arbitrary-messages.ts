@@ -57,12 +57,14 @@ const frame: fc.Arbitrary<FrameMessage> = fc
     viewers: count,
     emoji: fc.dictionary(id, fc.tuple(whole, fc.option(hundredths), fc.option(count.filter((n) => n > 0))), { maxKeys: 12 }),
     staleness: fc.dictionary(id, fc.option(count), { maxKeys: 4, noNullPrototype: true }),
+    corrected: fc.option(count),
   })
-  .map(({ emoji, region, at, level, viewers, staleness }) => {
+  .map(({ emoji, region, at, level, viewers, staleness, corrected }) => {
     const entries = Object.entries(emoji);
     const pick = (index: 0 | 1 | 2): Record<string, number> =>
       Object.fromEntries(entries.flatMap(([key, values]) => (values[index] === null ? [] : [[key, values[index]]])));
-    return { type: 'frame', region, at, level, totals: pick(0), rates: pick(1), hints: pick(2), viewers, staleness };
+    const message = { type: 'frame' as const, region, at, level, totals: pick(0), rates: pick(1), hints: pick(2), viewers, staleness };
+    return corrected === null ? message : { ...message, corrected };
   });
 
 export const serverMessage: fc.Arbitrary<ServerMessage> = fc.oneof(

@@ -66,6 +66,17 @@ describe('round trips', () => {
     expect(decodeServerMsgpack(encodeServerMsgpack(message))).toEqual(message);
   });
 
+  it('[FRAME-13] what was taken back is an element more at the end, and none when nothing was', () => {
+    const frame = { type: 'frame', region: 'us', at: AT, level: 'exact', totals: { heart: 3 }, rates: {}, hints: {}, viewers: 0, staleness: {} } as const;
+    const plain = encode([5, 'us', AT, 0, 0, ['heart', 3, 0, 0], {}]);
+    expect(encodeServerMsgpack(frame)).toEqual(plain);
+    expect(encodeServerMsgpack({ ...frame, corrected: 9 })).toEqual(encode([5, 'us', AT, 0, 0, ['heart', 3, 0, 0], {}, 9]));
+    for (const corrected of [-1, 1.5, 'many', null]) {
+      expect(outcome(() => decodeServerJson(JSON.stringify({ ...frame, corrected })))).toBe('malformed');
+      expect(outcome(() => decodeServerMsgpack(encode([5, 'us', AT, 0, 0, [], {}, corrected])))).toBe('malformed');
+    }
+  });
+
   it('[EDGE-1] clients pass over fields that a later server adds', () => {
     expect(decodeServerJson('{"type":"goaway","retry_after_ms":5,"why":"deploy"}')).toEqual({ type: 'goaway', retry_after_ms: 5 });
     expect(decodeServerMsgpack(encode([7, 5, 'deploy']))).toEqual({ type: 'goaway', retry_after_ms: 5 });
