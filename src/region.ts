@@ -235,7 +235,11 @@ export async function startRegion(
   void fenced.then((reason) => health.addLiveness('fence', () => reason));
   const admin = createAdminServer({ host: config.host, port: config.adminPort, health, metrics });
 
-  metrics.registerStats('replicator', () => ({ ...replicator.stats, rowsWaiting: replicator.rowsWaiting() }), ['rowsWaiting']);
+  metrics.registerStats(
+    'replicator',
+    () => ({ ...replicator.stats, rowsWaiting: replicator.rowsWaiting(), documentsWaiting: replicator.documentsWaiting() }),
+    ['rowsWaiting', 'documentsWaiting'],
+  );
   metrics.registerGaugePerKey('reactions_peer_staleness_seconds', 'Age of the last word of each peer.', 'peer', () =>
     Object.fromEntries(Object.entries(replicator.staleness()).map(([peer, ms]) => [peer, ms === null ? null : ms / 1000])),
   );
@@ -248,7 +252,10 @@ export async function startRegion(
   metrics.registerStats('control', () => edge.controlStats!, ['sockets']);
   if (trail !== null) metrics.registerStats('audit', () => trail.stats, ['waiting']);
   for (const [shard, aggregator] of shards.entries()) {
-    const gauges = ['claimsPending', 'claimWorks', 'inbox', 'sessions', 'buckets', 'devices', 'addresses', 'flagged', 'streams', 'sequence', 'recoveredCommits'];
+    const gauges = [
+      'claimsPending', 'claimWorks', 'inbox', 'sessions', 'buckets', 'devices', 'addresses', 'flagged', 'streams', 'sequence', 'recoveredCommits',
+      'contributions', 'contributors', 'retractableSeconds',
+    ];
     metrics.registerStats('aggregator', () => aggregator.stats, gauges, { shard: String(shard) });
   }
 

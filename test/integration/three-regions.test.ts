@@ -107,5 +107,8 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('three regions with four s
     expect((await fetch(`${world.adminUrl('ap')}/readyz`)).status).toBe(200);
     const metrics = await (await fetch(`${world.adminUrl('ap')}/metrics`)).text();
     expect(metrics).toMatch(/reactions_aggregator_taps_accepted_total\{shard="0",region="ap"\} \d+/);
+    for (const gauge of ['aggregator_contributions', 'aggregator_contributors', 'aggregator_retractable_seconds', 'replicator_documents_waiting']) {
+      expect(metrics).toContain(`# TYPE reactions_${gauge} gauge`);
+    }
   });
 });
