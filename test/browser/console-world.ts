@@ -23,6 +23,8 @@ export type RegionName = (typeof REGIONS)[number];
 export interface ConsoleWorld {
   /** Of the console's own address, which goes over a proxy that can be cut. */
   url(region: RegionName): string;
+  /** Where moderators connect past that proxy. */
+  ws(region: RegionName): string;
   /** Between the two regions, both ways. */
   cut(): void;
   heal(): void;
@@ -71,9 +73,10 @@ export async function startConsoleWorld(): Promise<ConsoleWorld> {
   }
   const direct = (region: RegionName): string => `http://127.0.0.1:${regions.get(region)!.port}`;
   const token = (claims: object): Promise<string> =>
-    new SignJWT({ sub: 'mo', role: 'moderator', streams: '*', ...claims }).setProtectedHeader({ alg: 'HS256' }).setIssuedAt().setExpirationTime('10m').sign(new TextEncoder().encode(SECRET));
+    new SignJWT({ sub: 'mo', role: 'moderator', streams: '*', iat: Math.floor(Date.now() / 1000), ...claims }).setProtectedHeader({ alg: 'HS256' }).setExpirationTime('10m').sign(new TextEncoder().encode(SECRET));
 
   return {
+    ws: (region) => direct(region).replace('http', 'ws'),
     url: (region) => `http://127.0.0.1:${wires.get(region)!.port}/console/`,
     cut() {
       network.cut('us', 'eu');

@@ -4,6 +4,8 @@ import { build } from 'esbuild';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { browserAvailable, openBrowser } from '../support/browser.ts';
+import { revoke } from '../../src/moderation/policy-doc.ts';
+import { connectModerator } from '../edge/moderators.ts';
 import { openConsole, startConsoleWorld, type ConsoleWorld, type RegionName } from './console-world.ts';
 
 const WAIT = { timeout: 20_000 };
@@ -67,6 +69,28 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
     await page.getByRole('button', { name: 'Sign out' }).click();
     await expect.poll(() => page.getByLabel('Token').count(), WAIT).toBe(1);
     expect(await page.evaluate('sessionStorage.length')).toBe(0);
+  });
+
+  it('[CONS-20] a token that is revoked is asked for again, and what was decided meanwhile goes with the next', async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const page = await moderator('us', '', { sub: 'eve', streams: ['derby'], iat: now - 60 });
+    await inStep(page);
+    // Who may moderate one stream begins there.
+    expect(page.url()).toMatch(/#stream=derby$/);
+    world.unplug('us');
+    await expect.poll(() => sync(page), WAIT).toBe('Offline');
+    await page.getByLabel('In a burst, per viewer').fill('33');
+    await page.keyboard.press('Tab');
+    const admin = connectModerator(world.ws('us'), 'global', await world.token({ role: 'admin' }));
+    await admin.synced();
+    revoke(admin.doc, 'eve', (now - 30) * 1000, { by: 'mo', at: now * 1000 });
+    world.plug('us');
+    await expect.poll(() => page.getByRole('alert').filter({ visible: true }).innerText(), WAIT).toContain('revoked');
+    admin.stop();
+    await page.getByLabel('Token').fill(await world.token({ sub: 'eve', streams: ['derby'] }));
+    await page.keyboard.press('Enter');
+    await inStep(page);
+    await expect.poll(() => card(page, 'Who changed what').innerText(), WAIT).toContain('eve limit per viewer: in a burst 33');
   });
 
   it('[CONS-21] mutes, takes back and unmutes by keyboard alone, in force in both regions, told in the history', async () => {

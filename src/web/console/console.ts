@@ -12,6 +12,7 @@ import { Desk } from './desk.ts';
 import { createPanel, type Panel } from './panel.ts';
 import { askForToken } from './sign-in.ts';
 import { createStreamList, type StreamList } from './stream-list.ts';
+import { CLOSE_CODES } from '../../protocol/close-codes.ts';
 import { cutOffText } from './words.ts';
 
 const OVERVIEW_MS = 1_000;
@@ -76,6 +77,7 @@ async function look(): Promise<void> {
 
 /** Asks for a token; what was edited meanwhile stays and is sent with the new one. */
 function signIn(reason: string): void {
+  if (main.dataset['state'] === 'signing-in') return;
   const held = [...main.childNodes];
   setState(main, 'signing-in');
   const first = token === null;
@@ -90,7 +92,9 @@ function signIn(reason: string): void {
   });
 }
 
-function open({ region }: Overview): void {
+function open({ region, who }: Overview): void {
+  // Who may moderate a few streams has no business with all.
+  if (who !== null && who.role !== 'admin' && who.streams !== '*' && selected() === null) select(who.streams[0] ?? null);
   setState(main, 'open');
   list = createStreamList(select);
   panel = createPanel({ api, desk, region, by: () => overview?.who?.sub ?? 'anybody', now: () => Math.round(Date.now() + clockAheadMs), say });
@@ -121,6 +125,8 @@ function refresh(): void {
   // Showing a document changes it, which refreshes.
   if (isRefreshing) return;
   isRefreshing = true;
+  // The token ran out or was revoked, which the documents hear of first.
+  if (list !== null && desk.state.kind === 'refused' && desk.state.code === CLOSE_CODES.unauthenticated) signIn(desk.state.reason);
   leave.hidden = token === null || main.dataset['state'] === 'signing-in';
   if (overview !== null) {
     const { region, who } = overview;
