@@ -29,6 +29,8 @@ export interface Config {
   readonly viewersMax: number;
   /** Proxies of one's own in front, whose `X-Forwarded-For` is believed. */
   readonly proxies: number;
+  /** How long what is known of a stream is kept after its end; the same in all regions, and not below ten minutes but in tests. */
+  readonly endedGraceMs?: number;
 }
 
 /** A variable is missing or wrong. The message names it and says what is expected. */
@@ -50,6 +52,7 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
   ['OVATION_POLICY_FILE', 'path of a policy document: palette, limits, ended streams'],
   ['OVATION_LOG_LEVEL', 'debug, info, warn, error or silent (default info)'],
   ['OVATION_VIEWERS_MAX', 'viewer connections at most (default 50000)'],
+  ['OVATION_ENDED_GRACE_SECONDS', 'how long an ended stream is kept, the same in all regions (default 600, 600 to 86400)'],
   ['OVATION_PROXIES', 'proxies in front that append to X-Forwarded-For (default 0: the header is ignored)'],
 ];
 
@@ -80,6 +83,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logLevel,
     viewersMax: integer('OVATION_VIEWERS_MAX', read, 50_000, 1, 1_000_000),
     proxies: integer('OVATION_PROXIES', read, 0, 0, 8),
+    endedGraceMs: 1000 * integer('OVATION_ENDED_GRACE_SECONDS', read, 600, 600, 86_400),
   });
 }
 

@@ -33,6 +33,7 @@ import { createEdge } from './edge/server.ts';
 import { COMMIT_RETENTION_MS, type Commit, type HotStore } from './hot-store/hot-store.ts';
 import { createJetstreamStore } from './hot-store/jetstream-store.ts';
 import { createControlPlane, logKeyOf, policyDocuments } from './moderation/control-plane.ts';
+import { StreamLives } from './moderation/stream-life.ts';
 import { createAdminServer } from './observability/admin-server.ts';
 import { createHealth } from './observability/health.ts';
 import { createLog } from './observability/log.ts';
@@ -77,6 +78,8 @@ const LOG_LATE_MS = 10_000;
 const DRAIN_MS = 2_000;
 /** How often policies are looked through for what nobody needs any more. */
 const COMPACT_POLICIES_MS = 10 * 60_000;
+/** How often it is looked for streams that are over. */
+const FORGET_STREAMS_MS = 1_000;
 const VERSION = '0.1.0';
 
 /** The adapters of a real region: NATS with JetStream, and Postgres when a URL is configured. */
@@ -118,6 +121,7 @@ export async function startRegion(
   });
   const { policyOf } = plane;
   const ledger = new Ledger();
+  const lives = new StreamLives((stream) => ledger.hasForgotten(stream), config.endedGraceMs);
   const shards: Aggregator[] = [];
   const shardFor = (stream: StreamId): Aggregator => shards[shardOf(stream, shardCount)]!;
   let fence: (reason: string) => void = () => {};
@@ -171,6 +175,7 @@ export async function startRegion(
     // Without a database nobody would ever take windows out of the queue again.
     if (windowStore !== null) windows.add(commit);
   };
+  const derivedBefore = (): number => Math.min(windows.queuedBefore(), runtime.clock.now() - replicator.oldestDirtyMs());
   for (let shard = 0; shard < shardCount; shard++) {
     const aggregator: Aggregator = createAggregator({
       region,
@@ -182,7 +187,8 @@ export async function startRegion(
       log,
       policyOf,
       admission: () => (windows.full() || replicator.oldestDirtyMs() > UNPUBLISHED_ROWS_MS_MAX ? 'overloaded' : null),
-      derivedBefore: () => Math.min(windows.queuedBefore(), runtime.clock.now() - replicator.oldestDirtyMs()),
+      derivedBefore,
+      isOver: (stream) => lives.isOver(stream),
       windowsStoredBefore: () => (aggregator.actor === null ? 0 : windows.storedBefore(aggregator.actor)),
       sessionsHeldFrom: () => {
         const heardAt = replicator.peers().map(({ documentsHeardAt }) => documentsHeardAt);
@@ -200,7 +206,15 @@ export async function startRegion(
     shards.push(aggregator);
   }
 
+  const forgetStreams = (): void => {
+    const streams = lives.due({ now: runtime.clock.now(), derivedBefore: derivedBefore() });
+    if (streams.length === 0) return;
+    replicator.forget(streams);
+    log.info({ streams: streams.length }, 'streams that ended are over and forgotten');
+  };
+
   plane.onPolicy((stream) => {
+    if (stream !== null) lives.heard(stream, plane.endedAt(stream), runtime.clock.now());
     for (const shard of stream === null ? shards : [shardFor(stream)]) shard.policyChanged(stream);
   });
 
@@ -248,6 +262,8 @@ export async function startRegion(
   metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'full']);
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
   metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'inFlight', 'postsInFlight']);
+  const streamStats = () => ({ held: ledger.streamCount, ended: lives.size, forgotten: ledger.forgottenCount, removalsWaiting: replicator.removalsWaiting() });
+  metrics.registerStats('streams', streamStats, ['held', 'ended', 'forgotten', 'removalsWaiting']);
   metrics.registerStats('policies', () => plane.stats, ['documents', 'documentBytes']);
   metrics.registerStats('control', () => edge.controlStats!, ['sockets']);
   if (trail !== null) metrics.registerStats('audit', () => trail.stats, ['waiting']);
@@ -260,10 +276,12 @@ export async function startRegion(
   }
 
   const stopCompacting = runtime.timers.every(COMPACT_POLICIES_MS, () => plane.compact());
+  let stopForgetting = (): void => {};
 
   const stop = async (): Promise<void> => {
     health.drain();
     stopCompacting();
+    stopForgetting();
     await edge.stop({ graceMs: DRAIN_MS });
     desk.stop();
     await Promise.all(shards.map((shard) => shard.stop()));
@@ -278,6 +296,9 @@ export async function startRegion(
     const { port: adminPort } = await admin.listen();
     // Own rows first: the epochs of earlier lives are among them.
     await replicator.recover();
+    // Before shards read their journals back, in which streams stand that are over.
+    forgetStreams();
+    stopForgetting = runtime.timers.every(FORGET_STREAMS_MS, forgetStreams);
     await Promise.all(shards.map((shard) => shard.start()));
     // What is pending is published before peers are heard, whose verdicts are about it.
     desk.start();

@@ -19,7 +19,7 @@ const POLL_MS_MAX = 8_000;
 const FAILED_POLLS_MAX = 3;
 /** How many to show as new at one time: a poll after a pause is no applause of now. */
 const HINT_MAX = 50;
-const CODES = new Map([[401, CLOSE_CODES.unauthenticated], [403, CLOSE_CODES.forbidden], [400, CLOSE_CODES.malformed]]);
+const CODES = new Map([[401, CLOSE_CODES.unauthenticated], [403, CLOSE_CODES.forbidden], [400, CLOSE_CODES.malformed], [410, CLOSE_CODES['stream-ended']]]);
 
 interface Totals {
   readonly palette?: unknown;

@@ -1,6 +1,8 @@
 /** What all WebSockets of an edge share, their figures included. */
 
+import type { StreamId } from '../../crdt/ids.ts';
 import type { Ingest } from '../aggregator/ingest.ts';
+import type { StreamState } from '../moderation/policy.ts';
 import type { Authenticator } from './auth.ts';
 import type { EdgeLimits } from './options.ts';
 
@@ -8,6 +10,7 @@ export interface SocketContext {
   readonly ingest: Ingest;
   readonly authenticator: Authenticator;
   readonly limits: EdgeLimits;
+  readonly stateOf: (stream: StreamId) => StreamState;
   readonly now: () => number;
   readonly observeAckMs: (ms: number) => void;
   readonly stats: SocketStats;

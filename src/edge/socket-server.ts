@@ -47,6 +47,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     ingest: options.ingest,
     authenticator,
     limits,
+    stateOf: (stream) => options.policyOf(stream).state,
     now: () => runtime.clock.now(),
     observeAckMs: options.observeAckMs ?? (() => {}),
     stats: emptyStats(),

@@ -4,7 +4,8 @@
  * A socket is *new* until it says hello, *verifying* while its token is looked at, then a *sender*.
  * One that says nothing within `helloMs` becomes a *watcher* and stays one: it gets frames and may
  * not send. Everything it can make this process keep is bounded: 32 batches in flight, 32 waiting
- * for its token, a budget of messages.
+ * for its token, a budget of messages. Who comes new to a stream that drains is sent away [EDGE-44], and everybody
+ * once it has ended [EDGE-45].
  */
 
 import type { Duplex } from 'node:stream';
@@ -26,6 +27,9 @@ import type { SocketContext } from './socket-context.ts';
 type State = 'new' | 'verifying' | 'sender' | 'watcher' | 'closed';
 
 const RETRY_MS = 1_000;
+/** A whole sweep interval holds several frames and the resends of who came late. */
+const ENDED_SWEEPS = 1;
+const DRAINING_TEXT = 'The stream is about to end and lets no new viewers in.';
 
 export class ViewerSocket {
   readonly stream: StreamId;
@@ -39,6 +43,10 @@ export class ViewerSocket {
   readonly #network: string | null;
   readonly #bornAt: number;
   #state: State = 'new';
+  /** Came when the stream let no new viewer in any more. */
+  readonly #isLate: boolean;
+  /** Sweeps since the stream was seen to have ended. */
+  #endedSweeps = 0;
   #session = '';
   #viewer = '';
   #device: string | null = null;
@@ -68,6 +76,7 @@ export class ViewerSocket {
     this.#context = context;
     this.#headerToken = headerToken;
     this.#network = network;
+    this.#isLate = context.stateOf(stream) === 'draining';
     this.#bornAt = this.#heardAt = this.#budgetAt = context.seconds;
     this.#budget = context.limits.messageBurstMax;
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
@@ -110,14 +119,24 @@ export class ViewerSocket {
   sweep(): void {
     const { limits, seconds, now } = this.#context;
     // More than, because the second in which a socket was born had begun before it.
-    if (this.#state === 'new' && (seconds - this.#bornAt) * 1000 > limits.helloMs) this.#state = 'watcher';
+    if (this.#state === 'new' && (seconds - this.#bornAt) * 1000 > limits.helloMs) {
+      if (this.#isLate) return this.#refuse('stream-draining', DRAINING_TEXT);
+      this.#state = 'watcher';
+    }
     if (this.#inFlight !== null && this.#inFlight.size > 0) this.#giveUpUpTo(now() - limits.answerMsMax);
+    if (this.#state !== 'closed' && this.#context.stateOf(this.stream) === 'ended') this.#end();
     const silentMs = (seconds - this.#heardAt) * 1000;
     if (silentMs >= 2 * limits.keepaliveMs) this.terminate();
     else if (silentMs >= limits.keepaliveMs && !this.#isPinged && this.isOpen()) {
       this.#isPinged = true;
       this.#webSocket.ping();
     }
+  }
+
+  /** After the last frame and the last answers. */
+  #end(): void {
+    this.#endedSweeps += 1;
+    if (this.#endedSweeps > ENDED_SWEEPS && this.inFlight === 0) this.#refuse('stream-ended', 'The stream has ended.');
   }
 
   #onMessage(data: Buffer, isBinary: boolean): void {
@@ -154,6 +173,8 @@ export class ViewerSocket {
       return this.#refuse('hello-timeout', 'The hello came too late. Connect again and say hello at once.');
     }
     if (this.#state !== 'new') throw new MalformedMessage('hello was said already');
+    // Who has taps that were not answered was here before.
+    if (this.#isLate && hello.unacked_from === undefined) return this.#refuse('stream-draining', DRAINING_TEXT);
     this.#session = hello.session_id;
     this.#viewer = hello.viewer_id;
     this.#device = hello.device_id ?? null;

@@ -37,7 +37,7 @@ export class StreamLives {
   readonly #ended = new Map<StreamId, Ended>();
 
   /** `hasForgotten` tells what the ledger has forgotten. */
-  constructor(hasForgotten: (stream: StreamId) => boolean, graceMs: number = STREAM_GRACE_MS) {
+  constructor(hasForgotten: (stream: StreamId) => boolean, graceMs = STREAM_GRACE_MS) {
     this.#hasForgotten = hasForgotten;
     this.#graceMs = graceMs;
     this.#boundaryMs = Math.max(1, Math.min(BOUNDARY_MS, graceMs));

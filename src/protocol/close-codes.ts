@@ -8,6 +8,8 @@ export const CLOSE_CODES = {
   unauthenticated: 4401,
   forbidden: 4403,
   'not-found': 4404,
+  'stream-ended': 4410,
+  'stream-draining': 4423,
   overloaded: 4503,
   'hello-timeout': 4508,
   'rate-limited': 4529,

@@ -262,7 +262,7 @@ describe('[EDGE-2] what is malformed is refused with a typed error, whatever it 
 
 it('[EDGE-4] a close code alone tells whether to reconnect', () => {
   const permanent = Object.values(CLOSE_CODES).filter((code) => !mayReconnect(code));
-  expect(permanent).toEqual([4400, 4401, 4403, 4404]);
+  expect(permanent).toEqual([4400, 4401, 4403, 4404, 4410, 4423]);
   expect([1001, 1006, 1012, 1013, 4503, 4508, 4529].every(mayReconnect)).toBe(true);
   // What a client did wrong in the WebSocket protocol itself, it would do again.
   expect([1002, 1003, 1007, 1008, 1009, 1010].some(mayReconnect)).toBe(false);

@@ -38,7 +38,7 @@ export interface ThreeRegions {
   stop(): Promise<void>;
 }
 
-export async function startThreeRegions(options: { shardCount: number; policy?: BasePolicy }): Promise<ThreeRegions> {
+export async function startThreeRegions(options: { shardCount: number; policy?: BasePolicy; endedGraceMs?: number }): Promise<ThreeRegions> {
   const [postgres, ...servers] = await Promise.all([
     startPostgres(),
     ...REGION_NAMES.map((region) => startNats({ region })),
@@ -75,6 +75,7 @@ export async function startThreeRegions(options: { shardCount: number; policy?: 
       logLevel: 'silent',
       viewersMax: 10_000,
       proxies: 0,
+      ...(options.endedGraceMs === undefined ? {} : { endedGraceMs: options.endedGraceMs }),
     };
   };
 
