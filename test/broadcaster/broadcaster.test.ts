@@ -254,6 +254,10 @@ describe('broadcaster', () => {
     count(parseStreamId('two'), 'heart', 9);
     await runtime.runFor(200);
     expect((await edge.streams(10, null)).map(({ stream }) => stream)).toEqual(['two', 'three']);
+    count(parseStreamId('four'), 'heart', 1);
+    await runtime.runFor(200);
+    // The one that was quiet for longest had to go.
+    expect((await edge.streams(10, null)).map(({ stream }) => stream).sort()).toEqual(['four', 'two']);
   });
 
   it('[FRAME-13] a frame says how many taps of its stream were taken back since it began, so that it tells more than any skipped before it', async () => {
