@@ -89,9 +89,10 @@ export interface Discontinuity {
   /**
    * `reconnected`: frames were missed. `moved`: they come from another region, whose totals may differ for
    * a moment. `in-doubt`: taps stayed unanswered for five minutes, and nobody can tell whether they
-   * count. `dropped`: taps were never sent, and do not count.
+   * count. `dropped`: taps were never sent, and do not count. `corrected`: taps of the crowd that were counted
+   * were taken back, by moderators or because they had been counted twice; totals are lower by them.
    */
-  readonly reason: 'reconnected' | 'moved' | 'in-doubt' | 'dropped';
+  readonly reason: 'reconnected' | 'moved' | 'in-doubt' | 'dropped' | 'corrected';
   /** How many taps it is about; 0 for the first two. */
   readonly taps: number;
 }

@@ -4,7 +4,8 @@
  * An own tap moves its number immediately, and is part of it exactly once: as echo, until a frame holds
  * it [SDK-8]. Answers and frames may cross, so for a moment an own tap can seem to be in both or in
  * neither; a number therefore stands rather than falls, and what really is less after `HOLD_MS` (a tap
- * that was clamped, a region that knows less) is approached in steps.
+ * that was clamped, a region that knows less) is approached in steps. Only what a frame says was taken back falls at
+ * once, and by no more than that [SDK-19].
  */
 
 import type { BatchMessage } from '../protocol/messages.ts';
@@ -57,18 +58,17 @@ export class Echo {
     }
   }
 
-  /** What the region counts now. A `welcome` may be older than the last answer, a frame is not. */
-  show(totals: Totals, isFrame: boolean, nowMs: number): void {
+  /** What the region counts now, and what was taken back since the last frame. A `welcome` may be older than the last answer, a frame is not. */
+  show(totals: Totals, isFrame: boolean, nowMs: number, takenBack = 0): void {
     for (const emoji of Object.keys(totals)) this.#countOf(emoji);
     for (const [emoji, entry] of this.#counts) {
       // An emoji may be called `constructor`, which every object inherits.
       entry.total = Object.hasOwn(totals, emoji) ? totals[emoji]! : 0;
       if (isFrame) entry.landing = 0;
       const truth = entry.total + entry.unanswered + entry.landing;
-      if (truth >= entry.shown) {
-        entry.shown = truth;
-        entry.aheadSince = Infinity;
-      } else if (entry.aheadSince === Infinity) entry.aheadSince = nowMs;
+      entry.shown = Math.max(truth, entry.shown - takenBack);
+      if (truth === entry.shown) entry.aheadSince = Infinity;
+      else if (entry.aheadSince === Infinity) entry.aheadSince = nowMs;
       else if (nowMs - entry.aheadSince >= HOLD_MS) {
         entry.shown -= Math.ceil((entry.shown - truth) * (1 - 0.5 ** ((nowMs - this.#shownAt) / HALVED_MS)));
       }

@@ -49,6 +49,8 @@ export class Engine {
   #hasStreamEnded = false;
   #isPaused = true;
   #hasEnded = false;
+  /** The most that a frame said was taken back of the stream. */
+  #corrected = 0;
 
   constructor(options: CheckedOptions, platform: Platform, listeners: Listeners) {
     this.#options = options;
@@ -168,9 +170,15 @@ export class Engine {
       }
       case 'frame': {
         const { type: _, ...frame } = message;
+        const { totals, corrected = 0 } = frame;
+        // What the first one says was never shown; a region that has heard of less takes nothing back.
+        const takenBack = this.frame === null ? 0 : Math.max(0, corrected - this.#corrected);
+        this.#corrected = Math.max(corrected, this.#corrected);
         this.frame = frame;
-        this.#listeners.emit('frame', this.frame);
-        return this.#show(message.totals, true);
+        this.#listeners.emit('frame', frame);
+        this.#show(totals, true, takenBack);
+        if (takenBack > 0) this.#discontinuity('corrected', takenBack);
+        return;
       }
       case 'pace':
         this.#batchMs = message.batch_ms;
@@ -212,9 +220,9 @@ export class Engine {
     this.#turn();
   }
 
-  #show(totals: Totals, isFrame: boolean): void {
+  #show(totals: Totals, isFrame: boolean, takenBack = 0): void {
     const before = this.totals;
-    this.#echo.show(totals, isFrame, this.#now());
+    this.#echo.show(totals, isFrame, this.#now(), takenBack);
     if (this.totals !== before) this.#listeners.emit('totals', this.totals);
   }
 

@@ -14,7 +14,7 @@ interface Stats {
 }
 
 /** A frame as the SDK hands it on, written as code that runs in the page. */
-function frameOf(rates: Record<string, number>, level = 'exact', hints = rates): string {
+function frameOf(rates: Record<string, number>, level = 'exact', hints = rates, more = {}): string {
   return `puppets.at(-1).emit('frame', ${JSON.stringify({
     region: 'us',
     at: 0,
@@ -24,6 +24,7 @@ function frameOf(rates: Record<string, number>, level = 'exact', hints = rates):
     hints,
     viewers: 9,
     staleness: {},
+    ...more,
   })})`;
 }
 
@@ -169,6 +170,21 @@ describe.skipIf(!browserAvailable)('<live-reactions> in Chromium', () => {
     expect(await calm.isVisible()).toBe(false);
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await expect.poll(stats, WAIT).toMatchObject({ particles: 0, running: false });
+  });
+
+  it('[OVL-19] what was taken back brings no particle, and the lower total stands at once', async () => {
+    await open();
+    await page.evaluate(`puppets[0].emit('totals', { heart: 500 })`);
+    await page.evaluate(frameOf({ heart: 4 }));
+    await expect.poll(stats, WAIT).toMatchObject({ running: false });
+    const { spawned } = await stats();
+    await page.evaluate(`puppets[0].emit('totals', { heart: 100 })`);
+    await page.evaluate(frameOf({}, 'exact', {}, { corrected: 400 }));
+    await page.evaluate(`puppets[0].emit('discontinuity', { reason: 'corrected', taps: 400 })`);
+    expect(await page.locator('live-reactions .count').first().innerText()).toBe('100');
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await expect.poll(() => page.locator('live-reactions .calm').innerText(), WAIT).toMatch(/100$/);
+    expect(await stats()).toMatchObject({ spawned, running: false });
   });
 
   it('[OVL-14] a removed element leaves no connection, animation frame, timer or listener, and a moved one keeps all', async () => {

@@ -43,6 +43,20 @@ test('[SDK-8] what really is less is approached in steps, after it stood for a w
   expect(shown.slice(10, 15)).toEqual([96, 94, 93, 92, 92]);
 });
 
+test('[SDK-19] what was taken back falls at once, and no further than that; the viewer’s own taps stay', () => {
+  const echo = new Echo();
+  echo.show({ heart: 100, fire: 50 }, true, 0);
+  echo.tap('heart', 3);
+  echo.show({ heart: 70, fire: 50 }, true, 250, 40);
+  // Forty went and ten came.
+  expect(echo.totals).toEqual({ heart: 73, fire: 50 });
+  // Five of what is less were taken back; the other ten stand, as what may only be unknown here.
+  echo.show({ heart: 70, fire: 35 }, true, 500, 5);
+  expect(echo.totals).toEqual({ heart: 73, fire: 45 });
+  for (let at = 750; at <= HOLD_MS + 5_000; at += 250) echo.show({ heart: 70, fire: 35 }, true, at);
+  expect(echo.totals).toEqual({ heart: 73, fire: 35 });
+});
+
 test('[SDK-8] the object of totals changes when a number does, and is never changed itself', () => {
   const echo = new Echo();
   echo.show({ heart: 1 }, true, 0);

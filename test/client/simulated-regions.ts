@@ -28,6 +28,8 @@ export const NO_FAULTS: Faults = { latencyMsMax: 20, lostAck: 0, lostBatch: 0, d
 export class SimulatedRegion {
   readonly name: string;
   readonly totals: Record<string, number> = { heart: 0, fire: 0, clap: 0 };
+  /** Of its totals, what was taken back. */
+  corrected = 0;
   readonly sockets = new Set<SimulatedSocket>();
   /** Refuses everybody, and those it has are cut. */
   isDown = false;
@@ -62,6 +64,17 @@ export class SimulatedRegion {
     }
     if (chance < world.faults.unavailable) return unavailable;
     return { type: 'ack', seq, accepted: session.taps.get(seq)!, clamped: 0, duplicate: verdict === 'duplicate' };
+  }
+
+  /** As a moderator, or another region's claim, makes it do. */
+  takeBack(emoji: string, taps: number): void {
+    this.totals[emoji]! -= taps;
+    this.corrected += taps;
+  }
+
+  /** What frames and totals have of it. */
+  get mark(): { corrected?: number } {
+    return this.corrected === 0 ? {} : { corrected: this.corrected };
   }
 
   restart(code = 1006): void {
@@ -183,9 +196,9 @@ export class SimulatedWorld {
     return Response.json({ results }, { status: 202 });
   }
 
-  #totals({ name, totals }: SimulatedRegion): Response {
+  #totals({ name, totals, mark }: SimulatedRegion): Response {
     const at = this.runtime.clock.now();
-    return Response.json({ region: name, at, palette: PALETTE, level: 'exact', totals, rates: {}, viewers: 1, staleness: {} });
+    return Response.json({ region: name, at, palette: PALETTE, level: 'exact', totals, rates: {}, viewers: 1, staleness: {}, ...mark });
   }
 }
 
@@ -257,9 +270,9 @@ export class SimulatedSocket {
   #tick(): void {
     this.#world.runtime.timers.after(FRAME_MS, () => {
       if (this.readyState !== 1 || this.#region === null) return;
-      const { name, totals } = this.#region;
+      const { name, totals, mark } = this.#region;
       const at = Math.floor(this.#world.runtime.clock.now());
-      this.deliver({ type: 'frame', region: name, at, level: 'exact', totals, rates: {}, hints: {}, viewers: 1, staleness: {} });
+      this.deliver({ type: 'frame', region: name, at, level: 'exact', totals, rates: {}, hints: {}, viewers: 1, staleness: {}, ...mark });
       this.#tick();
     });
   }
