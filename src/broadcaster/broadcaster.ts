@@ -253,6 +253,8 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
   }
 
   function list(limit: number, among: readonly StreamId[] | null): StreamSummary[] {
+    // A stream that is over and forgotten has nothing to list.
+    for (const stream of recent) if (ledger.tally(stream) === undefined) recent.forget(stream);
     const summaries = Array.from(new Set(among ?? [...watched.keys(), ...recent]), summaryOf);
     return summaries.sort(byLiveliness).slice(0, limit);
   }

@@ -65,7 +65,7 @@ function actionsOn(document: DocumentName): Command {
     addEndpointOptions(actions.command(usage).description(description))
       .option('--token <jwt>', 'a moderator’s token, for regions that ask for one')
       .option('--token-file <path>', 'a file that holds it')
-      .option('--by <name>', 'who decides, as other moderators see it (default: the token’s sub)')
+      .option('--by <name>', 'who decides, as other moderators see it (default: the token’s sub, or anybody)')
       .addOption(new Option('--wait <duration>', 'how long the region has to confirm').argParser(parseDuration).default(10_000, '10s'))
       .option('--json', 'print one JSON object');
   const takeBack = ['--take-back <duration>', 'also take back what was counted so long before, up to 60m', parseDuration] as const;

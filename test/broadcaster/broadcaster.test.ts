@@ -258,6 +258,8 @@ describe('broadcaster', () => {
     await runtime.runFor(200);
     // The one that was quiet for longest had to go.
     expect((await edge.streams(10, null)).map(({ stream }) => stream).sort()).toEqual(['four', 'two']);
+    ledger.forget([parseStreamId('two')]);
+    expect((await edge.streams(10, null)).map(({ stream }) => stream)).toEqual(['four']);
   });
 
   it('[FRAME-13] a frame says how many taps of its stream were taken back since it began, so that it tells more than any skipped before it', async () => {

@@ -35,7 +35,7 @@ export async function findRegion(options: ModeratorOptions): Promise<Region> {
   const endpoint = (await findEndpoints(options))[0]!;
   const token = tokenOf(options);
   const { region, at, who } = await ask<{ region: string; at: number; who: { sub: string } | null }>(endpoint, '/streams?limit=1', token);
-  return { endpoint, token, region, decision: { by: options.by ?? who?.sub ?? 'ovation moderate', at } };
+  return { endpoint, token, region, decision: { by: options.by ?? who?.sub ?? 'anybody', at } };
 }
 
 /** @throws CommandFailure */

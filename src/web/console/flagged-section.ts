@@ -64,7 +64,7 @@ export function createFlaggedSection(parts: PanelParts): Section {
         setState(standing, isMuted ? 'muted' : next.standing);
         const since = duration(parts.now() - next.since);
         const shadowed = next.shadowed_taps === 0 ? '' : ` · ${next.shadowed_taps} taps not counted`;
-        setText(evidence, `${next.reasons.map(reasonText).join(', ')} · score ${next.score} · ${next.taps_per_second}/s · for ${since}${shadowed}`);
+        setText(evidence, `${next.reasons.map(reasonText).join(', ')} · score ${Math.round(next.score)} · ${next.taps_per_second}/s · for ${since}${shadowed}`);
         cells.show(next.cells, `Taps in each ${duration(flagged?.cell_ms ?? 0)}: ${next.cells.join(', ')}`);
         intervals.show(next.intervals, pausesText(next, flagged?.interval_classes_ms ?? []));
         device.hidden = next.device_id === null;
