@@ -197,12 +197,12 @@ async function run(seed: number): Promise<{ moved: number; kills: number }> {
 describe('regions with claims', () => {
   it('[CLAIM-1] [CLAIM-2] agree on one count of each batch after cuts, kills and moves, and nothing is left of the claims', async () => {
     const occurred = { moved: 0, kills: 0 };
-    for (let seed = 1; seed <= 25; seed++) {
+    for (let seed = 1; seed <= 12; seed++) {
       const { moved, kills } = await run(seed);
       occurred.moved += moved;
       occurred.kills += kills;
     }
-    expect(occurred.moved).toBeGreaterThan(20);
-    expect(occurred.kills).toBeGreaterThan(20);
+    expect(occurred.moved).toBeGreaterThan(10);
+    expect(occurred.kills).toBeGreaterThan(10);
   }, 60_000);
 });
