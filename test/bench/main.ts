@@ -15,12 +15,13 @@ import { antiSpamCost } from './anti-spam-cost.ts';
 import { edgeIngest } from './edge-ingest.ts';
 import { fanOut } from './fan-out.ts';
 import { NotMeasurable, type Benchmark, type Result } from './measure.ts';
+import { endedStreams } from './ended-streams.ts';
 import { merge } from './merge.ts';
 import { replicatedBytes } from './replicated-bytes.ts';
 import { sessionState } from './session-state.ts';
 import { windowsIntoPostgres } from './windows-into-postgres.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres, antiSpam, antiSpamCost];
+const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres, antiSpam, antiSpamCost, endedStreams];
 
 const USAGE = `Usage: npm run bench -- [--only name]... [--trace csv] [--json]
 
