@@ -168,7 +168,11 @@ export async function startRegion(
     runtime,
     log,
     viewersOf: (stream) => broadcaster.viewers(stream),
-    reachedBy: (actor) => shards.find((shard) => shard.actor === actor)?.inFlightSince() ?? runtime.clock.now(),
+    reachedBy: (actor) => {
+      const own = shards.find((shard) => shard.actor === actor);
+      // Earlier lives are over, also those whose clock was ahead of this one.
+      return own === undefined ? Infinity : (own.inFlightSince() ?? runtime.clock.now());
+    },
   });
   const persister = windowStore && new Persister({ queue: windowQueue, store: windowStore, runtime, log });
   const keepWindow = (commit: Commit): void => {
