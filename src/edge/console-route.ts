@@ -16,6 +16,7 @@ const BUNDLE_FOLDER = path.join(import.meta.dirname, '../../client');
 const FILES: Readonly<Record<string, { readonly type: string; readonly isBundle?: true }>> = {
   'index.html': { type: 'text/html; charset=utf-8' },
   'console.css': { type: 'text/css; charset=utf-8' },
+  'controls.css': { type: 'text/css; charset=utf-8' },
   'parts.css': { type: 'text/css; charset=utf-8' },
   'icon.svg': { type: 'image/svg+xml' },
   'console-page.js': { type: 'text/javascript; charset=utf-8', isBundle: true },

@@ -138,9 +138,6 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
     const [ada, bob] = await Promise.all([moderator('us', 'cup', { sub: 'ada' }), moderator('eu', 'cup', { sub: 'bob' })]);
     await Promise.all([inStep(ada), inStep(bob)]);
     world.cut();
-    await expect.poll(() => banner(ada), WAIT).toMatch(/^us is cut off from eu for \d+ s: your changes hold here and merge later\.$/);
-    await expect.poll(() => banner(bob), WAIT).toMatch(/^eu is cut off from us/);
-    expect(await ada.evaluate(FAINT_TEXTS)).toEqual([]);
     const add = async (page: Page, id: string, glyph: string): Promise<void> => {
       await page.getByLabel('New emoji: id').fill(id);
       await page.getByLabel('Glyph', { exact: true }).fill(glyph);
@@ -151,6 +148,9 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
     await add(ada, 'star', '⭐');
     await add(bob, 'moon', '🌙');
     await bob.getByRole('button', { name: 'Move heart down' }).click();
+    await expect.poll(() => banner(ada), WAIT).toMatch(/^us is cut off from eu for \d+ s: your changes hold here and merge later\.$/);
+    await expect.poll(() => banner(bob), WAIT).toMatch(/^eu is cut off from us/);
+    expect(await ada.evaluate(FAINT_TEXTS)).toEqual([]);
     expect(await ada.getByLabel('Glyph of moon').count()).toBe(0);
     world.heal();
     await expect.poll(() => ada.locator('#banner').isHidden(), WAIT).toBe(true);
@@ -171,7 +171,7 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
     await page.getByLabel('Taps a second, per device').fill('-1');
     await page.keyboard.press('Tab');
     await expect.poll(() => card(page, 'Limits').getByRole('alert').innerText(), WAIT).toBe('Taps a second, per device: a number above 0.');
-    expect(await sync(page)).toBe('Offline, 1 change not sent');
+    await expect.poll(() => sync(page), WAIT).toBe('Offline, 1 change not sent');
     await expect.poll(() => banner(page), WAIT).toMatch(/^This console is offline: .*kept on this page and sent later; leave it open\.$/);
     world.plug('us');
     await inStep(page);
@@ -227,6 +227,23 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
     await expect.poll(() => card(page, 'Stream').innerText(), WAIT).toContain('It has ended');
     expect(await page.getByRole('button', { name: 'End the stream' }).isDisabled()).toBe(true);
     await expect.poll(async () => (await world.tap('eu', 'race', 'ann')).status, WAIT).toBe(410);
+  });
+
+  it('[CONS-26] every control is reached with Tab, is seen to have the focus, and lets it go', async () => {
+    const page = await moderator('us', 'finals');
+    await inStep(page);
+    const controls = await page.evaluate<number>(`(globalThis.missed = new Set([...document.querySelectorAll('a, button, input, select')].filter((control) => !control.disabled && control.checkVisibility()))).size`);
+    expect(controls).toBeGreaterThan(30);
+    const unseen: string[] = [];
+    for (let press = 0; press < controls + 10; press++) {
+      await page.keyboard.press('Tab');
+      const text = await page.evaluate<string>(
+        `(missed.delete(document.activeElement), document.activeElement === document.body || getComputedStyle(document.activeElement).outlineStyle !== 'none' ? '' : document.activeElement.outerHTML)`,
+      );
+      if (text !== '') unseen.push(text);
+    }
+    expect(unseen).toEqual([]);
+    expect(await page.evaluate('[...missed].map((control) => control.outerHTML)')).toEqual([]);
   });
 
   it('[CONS-26] fits a phone without scrolling sideways, with controls of 44 pixels or more, and texts that can be read', async () => {

@@ -151,6 +151,9 @@ function showSync(): void {
   } else if (state.kind === 'live') {
     setState(chip, pending === 0 ? 'live' : 'waiting');
     setText(chip, pending === 0 ? 'In step with the region' : `Sending ${changes}`);
+  } else if (state.kind === 'connecting' && trouble === null) {
+    setState(chip, 'waiting');
+    setText(chip, pending === 0 ? 'Connecting' : `Connecting, ${changes} not sent`);
   } else {
     setState(chip, 'offline');
     setText(chip, pending === 0 ? 'Offline' : `Offline, ${changes} not sent`);
