@@ -1,6 +1,6 @@
 /** Which streams' policies may take something back that was not looked for yet, and how far the look is. */
 
-import { takenBackBy, type Mute, type Policy } from '../moderation/policy.ts';
+import type { Policy, Retraction } from '../moderation/policy.ts';
 import type { Order, Search } from './contributions.ts';
 import type { OwnStream } from './own-counts.ts';
 
@@ -45,19 +45,12 @@ export class Checks {
 
 /** What `after` takes back and `before` did not. */
 export function ordersBetween(before: Policy | null, after: Policy): readonly Order[] {
-  return [
-    ...ordersOf('viewer', before?.mutedViewers, after.mutedViewers),
-    ...ordersOf('device', before?.mutedDevices, after.mutedDevices),
-  ];
+  if (before === null || before.retractions.length === 0 || after.retractions.length === 0) return after.retractions;
+  if (before.retractions === after.retractions) return [];
+  const known = new Set(before.retractions.map(textOf));
+  return after.retractions.filter((retraction) => !known.has(textOf(retraction)));
 }
 
-function* ordersOf(kind: Order['kind'], before: ReadonlyMap<string, Mute> | undefined, after: ReadonlyMap<string, Mute>): Generator<Order> {
-  if (before === after) return;
-  for (const [id, mute] of after) {
-    const time = takenBackBy(mute);
-    if (time === null) continue;
-    const held = before?.get(id);
-    const known = held === undefined ? null : takenBackBy(held);
-    if (known === null || time.from !== known.from || time.to !== known.to) yield { kind, id, ...time };
-  }
+function textOf({ kind, id, from, to }: Retraction): string {
+  return `${from} ${to} ${kind} ${id}`;
 }

@@ -15,6 +15,7 @@ import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { FIRST_COLUMN, SlotTable } from '../base/slot-table.ts';
 import { WINDOW_MS } from '../base/window.ts';
 import type { Contribution } from '../hot-store/hot-store.ts';
+import type { Retraction } from '../moderation/policy.ts';
 import { REACTIONS_PER_BATCH_MAX } from '../protocol/messages.ts';
 import { ContributionRing } from './contribution-ring.ts';
 
@@ -30,17 +31,12 @@ export const NOBODY = -1;
 /** Emoji have numbers below this one. */
 export const EMOJI_NUMBERS_MAX = 1 << 20;
 
-/** Of this viewer or device nothing remains that was counted from one time to before another. */
-export interface Order {
-  readonly kind: 'viewer' | 'device';
-  readonly id: string;
-  readonly from: number;
-  readonly to: number;
-}
+/** What must be true from now on. */
+export type Order = Retraction;
 
-/** Orders by the slots of those whom they concern, and how far the cells are looked through for them. */
+/** Orders by the slots of those whom they concern, each for itself, and how far the cells are looked through for them. */
 export interface Search {
-  readonly orders: ReadonlyMap<number, Order>;
+  readonly orders: ReadonlyMap<number, readonly Order[]>;
   /** The next cell to look at, from the newest to the oldest; null before the first. */
   position: number | null;
 }
@@ -214,7 +210,7 @@ export class Contributions {
   ): boolean {
     this.#nowSecond = secondOf(now);
     let from = Infinity;
-    for (const order of search.orders.values()) from = Math.min(from, secondOf(order.from));
+    for (const orders of search.orders.values()) for (const order of orders) from = Math.min(from, secondOf(order.from));
     const wanted = new Uint8Array(WANTED_SIZE);
     for (const slot of search.orders.keys()) wanted[slot & (WANTED_SIZE - 1)] = 1;
     search.position ??= this.#ring.newest;
@@ -232,7 +228,7 @@ export class Contributions {
       // Almost always neither: this is cheaper than to ask a map.
       if (wanted[viewer & (WANTED_SIZE - 1)] === 0 && (device < 0 || wanted[device & (WANTED_SIZE - 1)] === 0)) continue;
       const left = cells[at + COUNTED]! - cells[at + RETRACTED]!;
-      if (left === 0 || !(speaksOf(search.orders.get(viewer), cells, at) || speaksOf(search.orders.get(device), cells, at))) continue;
+      if (left === 0 || !(speakOf(search.orders.get(viewer), cells, at) || speakOf(search.orders.get(device), cells, at))) continue;
       const answer = take(this.#contributors.scopeOf(viewer) >> 1, emojiOf(cells, at), millisecondsOf(second), left);
       if (answer === 'stop') return false;
       if (answer === 'leave') continue;
@@ -454,9 +450,9 @@ export function contributionBytesMax({ stream, viewer, device, emoji, actor }: C
   return CONTRIBUTION_BYTES + viewer.length + (device?.length ?? 0) + stream.length + emoji.length + (actor?.length ?? 0) + 24;
 }
 
-/** Whether a cell lies within an order's time. */
-function speaksOf(order: Order | undefined, cells: Int32Array, at: number): boolean {
-  return order !== undefined && cells[at + SECOND]! >= secondOf(order.from) && timeOf(cells, at) < order.to;
+/** Whether a cell lies within the time of any of the orders. */
+function speakOf(orders: readonly Order[] | undefined, cells: Int32Array, at: number): boolean {
+  return orders !== undefined && orders.some(({ from, to }) => cells[at + SECOND]! >= secondOf(from) && timeOf(cells, at) < to);
 }
 
 function secondOf(timeMs: number): number {

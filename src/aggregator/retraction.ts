@@ -43,7 +43,7 @@ export function retract(state: ShardState, policyOf: PolicyOf, now: number, byte
 /** One look serves all streams that wait, and the orders of which nothing is kept cost none. */
 function nextPass({ checks, contributions }: ShardState, policyOf: PolicyOf): Pass | null {
   const streams = new Map<OwnStream, Policy>();
-  const found = new Map<number, Order>();
+  const found = new Map<number, Order[]>();
   for (let orders = 0; orders < ORDERS_PER_COMMIT_MAX; ) {
     const own = checks.take();
     if (own === undefined) break;
@@ -52,7 +52,10 @@ function nextPass({ checks, contributions }: ShardState, policyOf: PolicyOf): Pa
     for (const order of checks.ordersOf(own, policy)) {
       orders += 1;
       const slot = contributions.find(order.kind, own.scope, order.id);
-      if (slot >= 0) found.set(slot, order);
+      if (slot < 0) continue;
+      const others = found.get(slot);
+      if (others === undefined) found.set(slot, [order]);
+      else others.push(order);
     }
   }
   if (found.size > 0) return { streams, search: { orders: found, position: null } };

@@ -53,7 +53,7 @@ const Change = Type.Object({
   region: Type.String({ description: 'the region that took the change' }),
   document: Type.String(),
   by: Type.String({ description: 'the claim sub of the moderator; anybody where no tokens are used' }),
-  path: Type.String({ description: 'section/key, such as mutes/viewer:ann' }),
+  path: Type.String({ description: 'section/key, such as palette/heart' }),
   before: value('what stood there; null where nothing did'),
   after: value('what stands there; null where nothing does'),
 });

@@ -9,6 +9,7 @@
 
 import * as Y from 'yjs';
 import { MUTES_MAX, SECTIONS, type PolicyContent, type RawContent, type ContentProblem } from './policy-content.ts';
+import { endOf } from './mutes.ts';
 import { contentOf, endStream, rawContentOf } from './policy-doc.ts';
 
 /** Bytes of a document that moderators may write; beyond it only what makes it smaller is taken. */
@@ -75,10 +76,10 @@ export function mergeState(held: GatedDocument | null, state: Uint8Array): Admis
 
 /** Removes the mutes that were over before a time; null when there are none. Regions that do so at once agree. */
 export function forgetMutes(held: GatedDocument, overBefore: number): Admission | null {
-  const over = [...held.content.mutes].filter(([, { until, liftedAt }]) => Math.min(until ?? Infinity, liftedAt ?? Infinity) < overBefore);
+  const over = held.content.muteRecords.filter(({ mute }) => endOf(mute) < overBefore);
   if (over.length === 0) return null;
   return change(held, (doc) => {
-    for (const [key] of over) doc.getMap('mutes').delete(key);
+    for (const { key } of over) doc.getMap('mutes').delete(key);
   });
 }
 

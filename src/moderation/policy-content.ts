@@ -4,13 +4,15 @@
  * A document is four maps of plain values, and for all streams also `revoked` (`policy-doc.ts` keeps them in
  * Yjs). Nothing in it is trusted: what is malformed is ignored and told as a problem with its path, so that a
  * slip of a console, or a field of a newer version, concerns itself alone [MOD-2]. Where two places speak, the
- * stream's document wins over the global one, and that over the file, field by field [MOD-3].
+ * stream's document wins over the global one, and that over the file, field by field [MOD-3]; mutes of both hold together.
  */
 
 import { isId, type EmojiId, type StreamId } from '../../crdt/ids.ts';
 import { LEVELS_IN_ORDER, isTimestamp, isViewerId } from '../protocol/message-rules.ts';
+import { effectiveMutes, joinedMutes, joinedRetractions, retractionsOf, subjectOfRecord, type MuteRecord } from './mutes.ts';
 import {
   DEFAULT_BASE,
+  NO_RETRACTIONS,
   PALETTE_MAX,
   SPREAD_MAX,
   isGlyph,
@@ -19,6 +21,7 @@ import {
   type Mute,
   type Policy,
   type RateLimit,
+  type Retraction,
 } from './policy.ts';
 
 /** The maps of a document. */
@@ -35,7 +38,7 @@ export type DocumentName = typeof GLOBAL_DOCUMENT | `stream.${string}`;
 export type LimitScope = keyof Policy['limits'];
 export const LIMIT_SCOPES = Object.keys(DEFAULT_BASE.limits) as readonly LimitScope[];
 
-/** Viewers and devices of one document that may be muted or have been lately. */
+/** Decisions in one document to mute or to take back that hold or have held lately. */
 export const MUTES_MAX = 2_000;
 export const REASON_CHARACTERS_MAX = 280;
 export const EMOJI_ORDER_MAX = 1_000_000;
@@ -50,8 +53,12 @@ export interface PaletteEntry {
 export interface PolicyContent {
   readonly palette: ReadonlyMap<EmojiId, PaletteEntry>;
   readonly limits: Readonly<Partial<Record<LimitScope, Readonly<Partial<RateLimit>>>>>;
-  /** By `viewer:<id>` or `device:<id>`. */
+  /** Of each `viewer:<id>` or `device:<id>` the mute that lasts longest, or did. */
   readonly mutes: ReadonlyMap<string, Mute>;
+  /** What all mutes take back. */
+  readonly retractions: readonly Retraction[];
+  /** The decisions from which both follow, by their keys. */
+  readonly muteRecords: readonly MuteRecord[];
   readonly state: 'live' | 'draining' | null;
   readonly endedAt: number | null;
   /** Undefined says nothing; null says that the region decides. */
@@ -71,6 +78,8 @@ export const EMPTY_CONTENT: PolicyContent = Object.freeze({
   palette: new Map(),
   limits: Object.freeze({}),
   mutes: new Map(),
+  retractions: NO_RETRACTIONS,
+  muteRecords: Object.freeze([]),
   state: null,
   endedAt: null,
   level: undefined,
@@ -97,7 +106,7 @@ export function readContent(raw: RawContent): { readonly content: PolicyContent;
   const content = {
     palette: readPalette(entries('palette'), report),
     limits: readLimits(entries('limits'), report),
-    mutes: readMutes(entries('mutes'), report),
+    ...readMutes(entries('mutes'), report),
     ...readStream(entries('stream'), report),
     revoked: readRevoked(entries('revoked'), report),
   };
@@ -115,8 +124,9 @@ export function derivePolicy(base: BasePolicy, all: PolicyContent, one: PolicyCo
     limits: Object.freeze({ viewer: limit('viewer'), device: limit('device'), address: limit('address') }),
     state: endedAt === null ? (one.state ?? all.state ?? 'live') : 'ended',
     endedAt,
-    mutedViewers: mutesOf('viewer:', all.mutes, one.mutes),
-    mutedDevices: mutesOf('device:', all.mutes, one.mutes),
+    mutedViewers: joinedMutes('viewer', one.mutes, all.mutes),
+    mutedDevices: joinedMutes('device', one.mutes, all.mutes),
+    retractions: joinedRetractions(one.retractions, all.retractions),
     level: one.level === undefined ? (all.level ?? null) : one.level,
     spread: one.spread ?? all.spread ?? 1,
   });
@@ -140,14 +150,6 @@ function derivePalette(
   return new Map(shown.slice(0, PALETTE_MAX).map(({ id, glyph }) => [id, glyph]));
 }
 
-function mutesOf(prefix: string, all: PolicyContent['mutes'], one: PolicyContent['mutes']): ReadonlyMap<string, Mute> {
-  const found = new Map<string, Mute>();
-  for (const mutes of [all, one]) {
-    for (const [key, mute] of mutes) if (key.startsWith(prefix)) found.set(key.slice(prefix.length), mute);
-  }
-  return found;
-}
-
 function readPalette(entries: ReadonlyMap<string, unknown>, report: Report): PolicyContent['palette'] {
   const palette = new Map<EmojiId, PaletteEntry>();
   for (const [id, value] of entries) {
@@ -168,25 +170,29 @@ function readLimits(entries: ReadonlyMap<string, unknown>, report: Report): Poli
   return Object.freeze(limits);
 }
 
-function readMutes(entries: ReadonlyMap<string, unknown>, report: Report): PolicyContent['mutes'] {
-  const mutes: [key: string, mute: Mute][] = [];
+function readMutes(entries: ReadonlyMap<string, unknown>, report: Report): Pick<PolicyContent, 'mutes' | 'retractions' | 'muteRecords'> {
+  const records: MuteRecord[] = [];
   for (const [key, value] of entries) {
-    const mute = readMute(`mutes/${key}`, key, value, report);
-    if (mute !== null) mutes.push([key, mute]);
+    const subject = subjectOfRecord(key);
+    if (subject === null) {
+      report(`mutes/${key}`, 'neither <decision>:viewer:<id> nor <decision>:device:<id>');
+      continue;
+    }
+    const mute = readMute(`mutes/${key}`, value, report);
+    if (mute !== null) records.push({ key, subject, mute });
   }
-  if (mutes.length > MUTES_MAX) {
-    // The latest stay, in an order that does not depend on how the document was merged.
-    mutes.sort(([keyA, a], [keyB, b]) => (a.at === b.at ? (keyA < keyB ? -1 : 1) : b.at - a.at));
-    for (const [key] of mutes.splice(MUTES_MAX)) report(`mutes/${key}`, `beyond the latest ${MUTES_MAX}`);
-  }
-  return new Map(mutes);
+  // The latest first, in an order that does not depend on how the document was merged.
+  records.sort((a, b) => b.mute.at - a.mute.at || (a.key < b.key ? -1 : 1));
+  for (const { key } of records.splice(MUTES_MAX)) report(`mutes/${key}`, `beyond the latest ${MUTES_MAX}`);
+  const retractions = retractionsOf(records);
+  return {
+    mutes: effectiveMutes(records),
+    retractions: retractions.length === 0 ? NO_RETRACTIONS : retractions,
+    muteRecords: Object.freeze(records),
+  };
 }
 
-function readMute(path: string, key: string, value: unknown, report: Report): Mute | null {
-  if (!isMuteKey(key)) {
-    report(path, 'neither viewer:<id> nor device:<id>');
-    return null;
-  }
+function readMute(path: string, value: unknown, report: Report): Mute | null {
   const wrong: string[] = [];
   const fields = readFields(path, value, MUTE_FIELDS, (place, message) => {
     wrong.push(place);
@@ -235,10 +241,6 @@ function readRevoked(entries: ReadonlyMap<string, unknown>, report: Report): Pol
     else revoked.set(sub, before as number);
   }
   return revoked;
-}
-
-export function isMuteKey(key: string): boolean {
-  return /^(?:viewer|device):/.test(key) && isViewerId(key.slice('viewer:'.length));
 }
 
 interface FieldRule {

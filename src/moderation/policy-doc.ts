@@ -3,19 +3,19 @@
  * moderators make to it. Runs in browsers too.
  *
  * Every value is plain and replaced whole, so that of two moderators who write one key at the same time one is
- * heard everywhere, and different keys never disturb each other. Console, command line and tests all edit
+ * heard everywhere, and different keys never disturb each other; each decision to mute has a key of its own (`mutes.ts`). Console, command line and tests all edit
  * through these functions; each is one transaction. Times are milliseconds since the epoch, handed in.
  */
 
 import type * as Y from 'yjs';
 import { isId } from '../../crdt/ids.ts';
 import { LEVELS_IN_ORDER, isTimestamp, isViewerId } from '../protocol/message-rules.ts';
+import { recordKeyOf, subjectKey, subjectOfRecord, type MuteRecord, type MuteSubject } from './mutes.ts';
 import {
   EMOJI_ORDER_MAX,
   LIMIT_SCOPES,
   REASON_CHARACTERS_MAX,
   SECTIONS,
-  isMuteKey,
   readContent,
   type ContentProblem,
   type LimitScope,
@@ -38,10 +38,7 @@ export interface Decision {
   readonly at: number;
 }
 
-export interface MuteSubject {
-  readonly kind: 'viewer' | 'device';
-  readonly id: string;
-}
+export type { MuteSubject };
 
 export interface MuteDecision extends Decision {
   /** Null or missing: for ever. */
@@ -60,36 +57,35 @@ export function contentOf(doc: Y.Doc): { readonly content: PolicyContent; readon
   return readContent(rawContentOf(doc));
 }
 
-/** Mutes. Of one who is muted already the newer decision is heard, and what the older took back stays so. @throws InvalidEdit */
+/** Mutes, beside whatever else is decided of the same: who is muted is so until the last mute ends. @throws InvalidEdit */
 export function mute(doc: Y.Doc, subject: MuteSubject, decision: MuteDecision): void {
-  const { by, at, until = null, reason = '' } = decision;
-  const held = heldMute(doc, subject);
-  const earlier = held !== undefined && isInForce(held, at) ? held.retractFrom : null;
-  const retractFrom = least(decision.retractFrom ?? null, earlier);
-  writeMute(doc, subject, { until, by, reason, retractFrom, at, liftedAt: null });
-}
-
-/** Takes a mute back; what it retracted stays retracted. False when nobody of this name is muted. @throws InvalidEdit */
-export function lift(doc: Y.Doc, subject: MuteSubject, { at }: Decision): boolean {
-  const held = heldMute(doc, subject);
-  if (held === undefined || !isInForce(held, at)) return false;
-  // It stays, because a region that is cut off must still learn what the mute takes back.
-  writeMute(doc, subject, { ...held, liftedAt: at });
-  return true;
+  const { by, at, until = null, reason = '', retractFrom = null } = decision;
+  addMute(doc, subject, { until, by, reason, retractFrom, at, liftedAt: null });
 }
 
 /**
- * Takes back what was counted since a time, whether muted or not: of who is not, up to now, and later taps count.
- * @throws InvalidEdit
+ * Takes back all mutes that this document knows of; what they retracted stays retracted. A mute that is decided elsewhere
+ * meanwhile holds. False when nobody of this name is muted. @throws InvalidEdit
+ */
+export function lift(doc: Y.Doc, subject: MuteSubject, { at }: Decision): boolean {
+  const held = recordsOf(doc, subject).filter((record) => isInForce(record.mute, at));
+  doc.transact(() => {
+    // They stay, because a region that is cut off must still learn what they take back. What was decided by a clock that
+    // is ahead is not lifted before it was decided, which would undo that.
+    for (const record of held) writeMute(doc, record.key, { ...record.mute, liftedAt: Math.max(at, record.mute.at) });
+  });
+  return held.length > 0;
+}
+
+/**
+ * Takes back what was counted since a time, whether muted or not: of who is not, up to now, and later taps count; of who is,
+ * up to the end of the mute, because a region that hears of it late has counted on. @throws InvalidEdit
  */
 export function retract(doc: Y.Doc, subject: MuteSubject, decision: Decision & { readonly from: number; readonly reason?: string }): void {
   const { by, at, from } = decision;
-  const held = heldMute(doc, subject);
-  if (held === undefined || !isInForce(held, at)) {
-    return writeMute(doc, subject, { until: at, by, reason: decision.reason ?? '', retractFrom: from, at, liftedAt: null });
-  }
-  const retractFrom = least(from, held.retractFrom);
-  writeMute(doc, subject, { ...held, by, at, retractFrom, reason: decision.reason ?? held.reason });
+  const held = contentOf(doc).content.mutes.get(subjectKey(subject));
+  const { until, reason } = held !== undefined && isInForce(held, at) ? held : { until: at, reason: '' };
+  addMute(doc, subject, { until, by, reason: decision.reason ?? reason, retractFrom: from, at, liftedAt: null });
 }
 
 /** Changes the named fields of an emoji; null forgets what the document says of it. @throws InvalidEdit */
@@ -143,24 +139,22 @@ export function revoke(doc: Y.Doc, sub: string, before: number, decision: Decisi
   write(doc, 'revoked', sub, { before, ...checked(decision) });
 }
 
-export function muteKey({ kind, id }: MuteSubject): string {
-  return `${kind}:${id}`;
+function recordsOf(doc: Y.Doc, subject: MuteSubject): MuteRecord[] {
+  const key = subjectKey(subject);
+  return contentOf(doc).content.muteRecords.filter((record) => subjectKey(record.subject) === key);
 }
 
-function heldMute(doc: Y.Doc, subject: MuteSubject): Mute | undefined {
-  return contentOf(doc).content.mutes.get(muteKey(subject));
+function addMute(doc: Y.Doc, subject: MuteSubject, entry: Mute): void {
+  checked(entry);
+  const held = doc.getMap('mutes');
+  writeMute(doc, recordKeyOf(subject, doc.clientID, entry.at, (key) => held.has(key)), entry);
 }
 
-function writeMute(doc: Y.Doc, subject: MuteSubject, entry: Mute): void {
-  const key = muteKey(subject);
-  require(isMuteKey(key), `"${key}" is neither a viewer nor a device: an id has 1 to 128 visible ASCII characters`);
+function writeMute(doc: Y.Doc, key: string, entry: Mute): void {
+  require(subjectOfRecord(key) !== null, `"${key}" names neither a viewer nor a device: an id has 1 to 128 visible ASCII characters`);
   require(entry.reason.length <= REASON_CHARACTERS_MAX, `a reason has at most ${REASON_CHARACTERS_MAX} characters`);
   for (const time of [entry.until, entry.retractFrom, entry.liftedAt]) require(time === null || isTimestamp(time), 'a time is milliseconds since the epoch');
   write(doc, 'mutes', key, { ...entry, ...checked(entry) });
-}
-
-function least(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
 function checked({ by, at }: Decision): Decision {

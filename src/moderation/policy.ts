@@ -31,6 +31,14 @@ export interface Mute {
   readonly liftedAt: number | null;
 }
 
+/** Of this viewer or device nothing remains that was counted `from` one time to before another. */
+export interface Retraction {
+  readonly kind: 'viewer' | 'device';
+  readonly id: string;
+  readonly from: number;
+  readonly to: number;
+}
+
 export interface Policy {
   /** Emoji id → glyph of those that may be tapped, in the order to show. */
   readonly palette: ReadonlyMap<EmojiId, string>;
@@ -38,8 +46,11 @@ export interface Policy {
   readonly state: StreamState;
   /** When the stream ended, milliseconds since the epoch; null while it has not. */
   readonly endedAt: number | null;
+  /** Of each viewer who is muted or was, the mute that lasts longest: while it is not in force, none is. */
   readonly mutedViewers: ReadonlyMap<string, Mute>;
   readonly mutedDevices: ReadonlyMap<string, Mute>;
+  /** What all mutes take back, also those that do not last longest. */
+  readonly retractions: readonly Retraction[];
   /** A rung of the degradation ladder that a moderator insists on; null leaves it to the region. */
   readonly level: FrameMessage['level'] | null;
   /** How many shards of a region count the stream. */
@@ -70,6 +81,9 @@ export const GLYPH_CHARACTERS_MAX = 32;
 export const RATE_MAX = 1e6;
 export const SPREAD_MAX = 256;
 
+/** Always the same, so that policies that take nothing back are told apart from each other by one comparison. */
+export const NO_RETRACTIONS: readonly Retraction[] = Object.freeze([]);
+
 export const DEFAULT_BASE: BasePolicy = Object.freeze({
   palette: new Map(DEFAULT_PALETTE),
   limits: Object.freeze({
@@ -93,6 +107,7 @@ export function policyOfBase({ palette, limits, endedStreams }: BasePolicy): Pol
     endedAt: null,
     mutedViewers: new Map(),
     mutedDevices: new Map(),
+    retractions: NO_RETRACTIONS,
     level: null,
     spread: 1,
   });

@@ -6,7 +6,8 @@ import type { ClaimWork } from '../../src/aggregator/claim-works.ts';
 import { sessionsHeldFrom } from '../../src/aggregator/claims-horizon.ts';
 import { COMMIT_RETENTION_MS, type ClaimRecord } from '../../src/hot-store/hot-store.ts';
 import { MemoryJournal } from '../../src/hot-store/memory-store.ts';
-import { DEFAULT_POLICY, type Mute, type Policy } from '../../src/moderation/policy.ts';
+import type { Mute, Policy } from '../../src/moderation/policy.ts';
+import { muting } from '../support/muting.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
 import { DERBY, HEART, Life, counted, refused } from './shard-life.ts';
 
@@ -133,7 +134,7 @@ describe('an aggregator with claims', () => {
 
   it('[CLAIM-9] what a moderator took back is not given back, and what was given back is not taken back', async () => {
     const mute: Mute = { until: null, by: 'mod', reason: '', retractFrom: 0, at: 0, liftedAt: null };
-    const muted: Policy = { ...DEFAULT_POLICY, mutedViewers: new Map([['v', mute]]) };
+    const muted = muting({ v: mute });
     for (const isMutedFirst of [true, false]) {
       journal = new MemoryJournal();
       const life = await begin();

@@ -31,7 +31,7 @@ class Shard {
 
   take(kind: 'viewer' | 'device', id: string, time = EVER, cellsMax = Infinity): number {
     const slot = this.contributions.find(kind, 0, id);
-    const search: Search = { orders: new Map([[slot, { kind, id, ...time }]]), position: null };
+    const search: Search = { orders: new Map([[slot, [{ kind, id, ...time }]]]), position: null };
     let taken = 0;
     if (slot === NOBODY) return 0;
     let isThrough = false;

@@ -6,6 +6,7 @@ import type { StreamId } from '../../crdt/ids.ts';
 import type { AggregatorOptions } from '../../src/aggregator/aggregator.ts';
 import { MemoryJournal } from '../../src/hot-store/memory-store.ts';
 import { DEFAULT_POLICY, type Mute } from '../../src/moderation/policy.ts';
+import { muting } from '../support/muting.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
 import { DERBY, Life, counted } from './shard-life.ts';
 
@@ -120,7 +121,7 @@ describe('a shard whose streams are over', () => {
     life.submit(2);
     await runtime.runFor(100);
     const mute: Mute = { until: null, by: 'ada', reason: '', retractFrom: 0, at: 1, liftedAt: null };
-    life.policy = { ...ENDED, mutedViewers: new Map([['bot', mute]]) };
+    life.policy = muting({ bot: mute }, {}, ENDED);
     life.aggregator.policyChanged();
     life.over.add(DERBY);
     await runtime.runFor(30_000);

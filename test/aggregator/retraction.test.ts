@@ -6,18 +6,14 @@ import { windowStartOf } from '../../src/base/window.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
 import type { Commit } from '../../src/hot-store/hot-store.ts';
 import { MemoryJournal } from '../../src/hot-store/memory-store.ts';
-import { DEFAULT_POLICY, type Mute, type Policy } from '../../src/moderation/policy.ts';
+import type { Mute, Policy } from '../../src/moderation/policy.ts';
+import { muting } from '../support/muting.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
 import { DERBY, HEART, Life, counted } from './shard-life.ts';
 
 const FIRE = 'fire' as EmojiId;
 
 const mute = (fields: Partial<Mute> = {}): Mute => ({ until: null, by: 'm', reason: 'bot', retractFrom: 0, at: 0, liftedAt: null, ...fields });
-const muting = (viewers: Readonly<Record<string, Mute>>, devices: Readonly<Record<string, Mute>> = {}): Policy => ({
-  ...DEFAULT_POLICY,
-  mutedViewers: new Map(Object.entries(viewers)),
-  mutedDevices: new Map(Object.entries(devices)),
-});
 
 describe('retraction', () => {
   let runtime: SimulatedRuntime;
@@ -95,6 +91,20 @@ describe('retraction', () => {
     life.submit(9, { viewer: 'cheater', session: 'c' });
     await runtime.runFor(60_000);
     expect(life.total()).toBe(6);
+  });
+
+  it('[AGG-33] [MOD-23] takes back what each of several decisions says, also those that do not last longest', async () => {
+    const life = await begin();
+    const startedAt = windowStartOf(runtime.clock.now()) + 1000;
+    await runtime.runFor(startedAt - runtime.clock.now());
+    await cheat(life, 5);
+    const second = (from: number, to: number): Partial<Mute> => ({ retractFrom: startedAt + 1000 * from, until: startedAt + 1000 * to });
+    order(life, muting({ cheater: [mute(second(0, 1)), mute(second(3, 4)), mute({ retractFrom: null })] }, { phone: mute(second(4, 5)) }));
+    await runtime.runFor(20);
+    expect(life.total()).toBe(12 - 6);
+    const next = await begin({}, muting({ cheater: [mute(second(0, 1)), mute(second(1, 2))] }));
+    await runtime.runFor(20);
+    expect(next.total()).toBe(12 - 8);
   });
 
   it('[AGG-33] keeps viewers, devices and emoji apart', async () => {
@@ -251,17 +261,20 @@ function retractedUntil(commits: readonly Commit[], last: Commit): number {
 
 describe('orders', () => {
   it('[AGG-33] are what a policy takes back and the one before did not', () => {
-    const before = muting({ same: mute(), longer: mute({ until: 50 }), kept: mute({ retractFrom: null }) });
+    const before = muting({ same: mute(), longer: mute({ until: 50 }), kept: mute({ retractFrom: null }), both: mute({ until: 9 }) });
     const after = muting(
-      { same: mute({ reason: 'other words' }), longer: mute({ until: 90 }), kept: mute({ retractFrom: null }), fresh: mute({ retractFrom: 7, liftedAt: 9 }) },
+      { same: mute({ reason: 'other words' }), longer: mute({ until: 90 }), kept: mute({ retractFrom: null }), fresh: mute({ retractFrom: 7, liftedAt: 9 }), both: [mute({ retractFrom: 3, until: 5 }), mute({ until: 9 }), mute({ retractFrom: null })] },
       { empty: mute({ retractFrom: 9, until: 9 }), phone: mute() },
     );
     expect(ordersBetween(before, after)).toEqual([
       { kind: 'viewer', id: 'longer', from: 0, to: 90 },
       { kind: 'viewer', id: 'fresh', from: 7, to: 9 },
+      { kind: 'viewer', id: 'both', from: 3, to: 5 },
       { kind: 'device', id: 'phone', from: 0, to: Infinity },
     ]);
     expect(ordersBetween(after, after)).toEqual([]);
-    expect(ordersBetween(null, after)).toHaveLength(4);
+    expect(ordersBetween(null, after)).toHaveLength(6);
+    expect(ordersBetween(muting({}), after)).toHaveLength(6);
+    expect(ordersBetween(after, muting({}))).toEqual([]);
   });
 });

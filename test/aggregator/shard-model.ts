@@ -86,7 +86,7 @@ export class ShardModel {
   }
 
   /**
-   * Nothing is left of what a mute takes back. What goes together is taken back together: in the second in which the mute
+   * Nothing is left of what the policy takes back. What goes together is taken back together: in the second in which the time
    * begins with what came before, in that in which it ends only when nothing of it was counted after the end.
    */
   retract(policyOf: PolicyOf): void {
@@ -96,10 +96,8 @@ export class ShardModel {
       const second = windowStartOf(one.at);
       const company = countings.filter(({ together }) => together === one.together);
       const lastAt = Math.max(...company.map(({ at }) => at));
-      for (const mute of [policy.mutedViewers.get(one.viewer), policy.mutedDevices.get(one.device ?? '')]) {
-        if (mute === undefined || mute.retractFrom === null || second < windowStartOf(mute.retractFrom)) continue;
-        const end = Math.min(mute.until ?? Infinity, mute.liftedAt ?? Infinity);
-        if (lastAt >= end || mute.retractFrom >= end) continue;
+      for (const { kind, id, from, to } of policy.retractions) {
+        if (id !== (kind === 'viewer' ? one.viewer : one.device) || second < windowStartOf(from) || lastAt >= to) continue;
         this.#add(one.stream, one.emoji, one.at, -one.left);
         one.left = 0;
       }

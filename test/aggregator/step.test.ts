@@ -10,7 +10,8 @@ import { step } from '../../src/aggregator/step.ts';
 import { windowStartOf } from '../../src/base/window.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
 import { COMMIT_RETENTION_MS, type Commit } from '../../src/hot-store/hot-store.ts';
-import { DEFAULT_POLICY, type Mute, type Policy, type PolicyOf } from '../../src/moderation/policy.ts';
+import { compareMutes } from '../../src/moderation/mutes.ts';
+import { DEFAULT_POLICY, takenBackBy, type Mute, type Policy, type PolicyOf } from '../../src/moderation/policy.ts';
 import { ShardModel } from './shard-model.ts';
 
 const LIMITS = { streamsMax: 100, sessionsMax: 1000, bucketsMax: 1000 };
@@ -300,9 +301,13 @@ class JournalledShard {
 
 function muted(policy: Policy, of: string, fields: Pick<Mute, 'until' | 'retractFrom' | 'liftedAt'>): Policy {
   const [kind, id] = of.split(' ') as ['viewer' | 'device', string];
-  const mute: Mute = { by: 'moderator', reason: '', at: 0, ...fields };
+  const decided: Mute = { by: 'moderator', reason: '', at: 0, ...fields };
   const which = kind === 'viewer' ? 'mutedViewers' : 'mutedDevices';
-  return { ...policy, [which]: new Map([...policy[which], [id, mute]]) };
+  const held = policy[which].get(id);
+  const mute = held === undefined || compareMutes(decided, held) > 0 ? decided : held;
+  const time = takenBackBy(decided);
+  const retractions = time === null ? policy.retractions : [...policy.retractions, { kind, id, ...time }];
+  return { ...policy, [which]: new Map([...policy[which], [id, mute]]), retractions };
 }
 
 /** Without what is 0, which is the same as nothing. */

@@ -8,11 +8,11 @@ describe('words of the console', () => {
   it('[CONS-27] tells each change as a sentence, also one that no region heeds', () => {
     const mute = { until: NOW + 60 * MINUTE_MS, by: 'mo', reason: 'a bot', retractFrom: NOW - 10 * MINUTE_MS, at: NOW, liftedAt: null };
     const told = (path: string, after: unknown, before: unknown = null): string => changeText(path, before, after, NOW);
-    expect(told('mutes/viewer:bot', mute)).toBe('muted viewer bot until 21:00:00, taking back since 19:50:00: a bot');
-    expect(told('mutes/device:a:b', { ...mute, until: null, retractFrom: null, reason: '' })).toBe('muted device a:b for good');
-    expect(told('mutes/viewer:bot', { ...mute, until: NOW })).toBe('took back the taps of viewer bot since 19:50:00: a bot');
-    expect(told('mutes/viewer:bot', { ...mute, liftedAt: NOW }, mute)).toBe('unmuted viewer bot');
-    expect(told('mutes/viewer:bot', null, mute)).toBe('forgot the mute of viewer bot, which was over');
+    expect(told('mutes/d1:viewer:bot', mute)).toBe('muted viewer bot until 21:00:00, taking back since 19:50:00: a bot');
+    expect(told('mutes/d1:device:a:b', { ...mute, until: null, retractFrom: null, reason: '' })).toBe('muted device a:b for good');
+    expect(told('mutes/d1:viewer:bot', { ...mute, until: NOW })).toBe('took back the taps of viewer bot since 19:50:00: a bot');
+    expect(told('mutes/d1:viewer:bot', { ...mute, liftedAt: NOW }, mute)).toBe('unmuted viewer bot');
+    expect(told('mutes/d1:viewer:bot', null, mute)).toBe('forgot the mute of viewer bot, which was over');
     expect(told('palette/star', { glyph: '⭐', enabled: false })).toBe('emoji star: glyph ⭐, enabled false');
     expect(told('limits/viewer', { tapsPerSecondMax: 5 })).toBe('limit per viewer: taps a second 5');
     expect(told('limits/viewer', null)).toBe('put back the limit per viewer');

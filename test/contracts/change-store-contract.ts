@@ -12,7 +12,7 @@ export function changeStoreContract(name: string, store: () => ChangeStore): voi
     region: 'us',
     document: 'stream.derby',
     by: 'ada',
-    path: 'mutes/viewer:ann',
+    path: 'mutes/d1:viewer:ann',
     before: null,
     after: { until: null, reason: `"; DROP TABLE policy_changes; -- <b>'é${'\\u0000'}` },
     ...fields,

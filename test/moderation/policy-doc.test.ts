@@ -37,7 +37,8 @@ function docOf(...updates: readonly Uint8Array[]): Y.Doc {
 
 /** Everything that the hot path relies on. */
 function expectSound(policy: Policy): void {
-  expect(Object.isFrozen(policy) && Object.isFrozen(policy.limits)).toBe(true);
+  expect(Object.isFrozen(policy) && Object.isFrozen(policy.limits) && Object.isFrozen(policy.retractions)).toBe(true);
+  for (const { from, to } of policy.retractions) expect(from < to).toBe(true);
   expect(policy.palette.size).toBeLessThanOrEqual(PALETTE_MAX);
   for (const glyph of policy.palette.values()) expect(isGlyph(glyph)).toBe(true);
   for (const limit of Object.values(policy.limits)) expect(isRate(limit.tapsPerSecondMax) && isRate(limit.tapBurstMax)).toBe(true);
@@ -85,7 +86,7 @@ describe('the policy document', () => {
     const junk = fc.oneof(fc.anything({ withBigInt: true, withNullPrototype: true, withDate: true }), fc.constant(Number.NaN));
     const name = fc.oneof(
       fc.string(),
-      fc.constantFrom('heart', 'viewer', 'viewer:ann', 'device:', 'state', 'ended', 'level', 'spread', '__proto__', 'constructor'),
+      fc.constantFrom('heart', 'viewer', 'viewer:ann', 'd1:viewer:ann', 'd2:viewer:ann', 'd1:device:', 'state', 'ended', 'level', 'spread', '__proto__', 'constructor'),
     );
     const field = fc.constantFrom('glyph', 'enabled', 'order', 'tapsPerSecondMax', 'tapBurstMax', 'until', 'by', 'reason', 'retractFrom', 'at', 'liftedAt', 'value', 'before', '__proto__');
     const value = fc.oneof(junk, fc.dictionary(field, junk));
@@ -94,12 +95,13 @@ describe('the policy document', () => {
         const raw = new Map<Section, Map<string, unknown>>(SECTIONS.map((section) => [section, new Map()]));
         for (const [section, key, written] of writes) raw.get(section)!.set(key, written);
         raw.get('palette')!.set('star', { glyph: '⭐' });
-        raw.get('mutes')!.set('viewer:bot', { until: null, by: 'ada', reason: '', retractFrom: 5, at: 9, liftedAt: null });
+        raw.get('mutes')!.set('d1:viewer:bot', { until: null, by: 'ada', reason: '', retractFrom: 5, at: 9, liftedAt: null });
         const { content } = readContent(raw);
         const policy = derivePolicy(DEFAULT_BASE, content, content, DERBY);
         expectSound(policy);
         expect(policy.palette.get('star' as EmojiId)).toBe('⭐');
         expect(policy.mutedViewers.get('bot')).toMatchObject({ retractFrom: 5, at: 9 });
+        expect(policy.retractions).toContainEqual({ kind: 'viewer', id: 'bot', from: 5, to: Infinity });
       }),
       { numRuns: 250 },
     );
@@ -113,8 +115,10 @@ describe('the policy document', () => {
     ['limits', 'galaxy', {}, 'limits/galaxy'],
     ['limits', 'viewer', { tapBurstMax: -1 }, 'limits/viewer/tapBurstMax'],
     ['mutes', 'ann', {}, 'mutes/ann'],
-    ['mutes', 'viewer:ann', { by: 'ada' }, 'mutes/viewer:ann'],
-    ['mutes', 'viewer:ann', { at: 1, until: 'tomorrow' }, 'mutes/viewer:ann/until'],
+    ['mutes', 'viewer:ann', { at: 1, by: 'ada' }, 'mutes/viewer:ann'],
+    ['mutes', 'd1:viewer:ann', { by: 'ada' }, 'mutes/d1:viewer:ann'],
+    ['mutes', 'd1:viewer:ann', { at: 1, until: 'tomorrow' }, 'mutes/d1:viewer:ann/until'],
+    ['mutes', 'd1:viewer:ann', { at: 1, retractFrom: -1 }, 'mutes/d1:viewer:ann/retractFrom'],
     ['stream', 'state', { value: 'asleep' }, 'stream/state/value'],
     ['stream', 'ended', {}, 'stream/ended'],
     ['stream', 'level', { value: 'low' }, 'stream/level/value'],
@@ -130,10 +134,10 @@ describe('the policy document', () => {
   });
 
   it('[MOD-2] hears the latest mutes of too many, and says which it does not hear', () => {
-    const mutes = new Map(Array.from({ length: MUTES_MAX + 2 }, (_, index) => [`viewer:v${index}`, { at: index, by: 'ada' }]));
+    const mutes = new Map(Array.from({ length: MUTES_MAX + 2 }, (_, index) => [`d1:viewer:v${index}`, { at: index, by: 'ada' }]));
     const { content, problems } = readContent(new Map([['mutes', mutes]]));
     expect(content.mutes.size).toBe(MUTES_MAX);
-    expect(problems.map(({ path }) => path)).toEqual(['mutes/viewer:v1', 'mutes/viewer:v0']);
+    expect(problems.map(({ path }) => path)).toEqual(['mutes/d1:viewer:v1', 'mutes/d1:viewer:v0']);
   });
 
   it('[MOD-3] the stream wins over all streams, and these over the file, field by field', () => {
@@ -177,14 +181,15 @@ describe('the policy document', () => {
     const held = (): NonNullable<ReturnType<Policy['mutedViewers']['get']>> => policyOf(doc).mutedViewers.get('ann')!;
     mute(doc, ANN, { by: 'ada', at: 100, until: 200, reason: 'bot', retractFrom: 50 });
     expect([99, 199, 200].map((now) => isInForce(held(), now))).toEqual([true, true, false]);
-    expect(takenBackBy(held())).toEqual({ from: 50, to: 200 });
-    // The newer decision, and what the older took back.
-    mute(doc, ANN, { by: 'bob', at: 110 });
-    expect(held()).toEqual({ until: null, by: 'bob', reason: '', retractFrom: 50, at: 110, liftedAt: null });
-    expect(takenBackBy(held())).toEqual({ from: 50, to: Infinity });
+    expect(policyOf(doc).retractions).toEqual([{ ...ANN, from: 50, to: 200 }]);
+    // Of what holds together the one that lasts longest is told, and what the older takes back stays so by itself.
+    mute(doc, ANN, { by: 'bob', at: 110, retractFrom: 60 });
+    mute(doc, ANN, { by: 'bob', at: 120, until: 130 });
+    expect(held()).toEqual({ until: null, by: 'bob', reason: '', retractFrom: 60, at: 110, liftedAt: null });
+    expect(policyOf(doc).retractions).toEqual([{ ...ANN, from: 60, to: Infinity }, { ...ANN, from: 50, to: 200 }]);
     expect(lift(doc, ANN, { by: 'bob', at: 150 })).toBe(true);
     expect(isInForce(held(), 151)).toBe(false);
-    expect(takenBackBy(held())).toEqual({ from: 50, to: 150 });
+    expect(policyOf(doc).retractions).toEqual([{ ...ANN, from: 60, to: 150 }, { ...ANN, from: 50, to: 150 }]);
     expect(lift(doc, ANN, { by: 'bob', at: 160 })).toBe(false);
     expect(lift(doc, { kind: 'device', id: 'ann' }, ADA)).toBe(false);
   });
@@ -198,7 +203,9 @@ describe('the policy document', () => {
     mute(doc, ANN, { by: 'ada', at: 200, until: 300, reason: 'bot' });
     retract(doc, ANN, { by: 'ada', at: 210, from: 120 });
     retract(doc, ANN, { by: 'ada', at: 220, from: 130, reason: 'bots' });
-    expect(policyOf(doc).mutedViewers.get('ann')).toMatchObject({ until: 300, retractFrom: 120, at: 220, reason: 'bots', liftedAt: null });
+    expect(policyOf(doc).mutedViewers.get('ann')).toMatchObject({ until: 300, retractFrom: 130, at: 220, reason: 'bots', liftedAt: null });
+    expect(contentOf(doc).content.muteRecords.map(({ mute: { reason } }) => reason)).toEqual(['bots', 'bot', 'bot', '']);
+    expect(policyOf(doc).retractions.map(({ from, to }) => [from, to])).toEqual([[130, 300], [120, 300], [20, 100]]);
   });
 
   it('[MOD-5] an edit that no region would heed is refused and changes nothing', () => {

@@ -63,15 +63,17 @@ export function createMutesSection(parts: PanelParts): Section {
   return {
     root,
     refresh({ stream, inForce }) {
-      const own = contentOf(parts.desk.doc).content.mutes;
+      const { mutes: own, muteRecords } = contentOf(parts.desk.doc).content;
+      const decided = new Set(muteRecords.map(({ subject, mute }) => decisionText(`${subject.kind}:${subject.id}`, mute)));
       const heard = new Map((inForce?.mutes ?? []).map((each) => [`${each.kind}:${each.id}`, each]));
       const lines: MuteLine[] = Array.from(own, ([key, mute]) => {
         const there = heard.get(key);
-        // The policy of all streams lists the mutes of the global document too.
-        return { subject: subjectOf(key), mute, isOwn: true, isHeard: there !== undefined && there.at === mute.at && there.lifted_at === mute.liftedAt && there.retract_from === mute.retractFrom };
+        // Where one of all streams lasts longer, that is what the region tells of.
+        const isHeard = there !== undefined && (!decided.has(decisionText(key, there)) || (there.at === mute.at && there.lifted_at === mute.liftedAt && there.retract_from === mute.retractFrom));
+        return { subject: subjectOf(key), mute, isOwn: true, isHeard };
       });
       for (const [key, { until, by, reason, retract_from: retractFrom, at, lifted_at: liftedAt }] of heard) {
-        if (stream === null || own.has(key)) continue;
+        if (stream === null || decided.has(decisionText(key, { at, by, until }))) continue;
         lines.push({ subject: subjectOf(key), mute: { until, by, reason, retractFrom, at, liftedAt }, isOwn: false, isHeard: true });
       }
       lines.sort((one, other) => other.mute.at - one.mute.at || (one.subject.id < other.subject.id ? -1 : 1));
@@ -81,6 +83,11 @@ export function createMutesSection(parts: PanelParts): Section {
       setText(more, `and ${lines.length - SHOWN_MAX} earlier ones`);
     },
   };
+}
+
+/** Tells the decisions of one document from those of the other; a lift changes none of it. */
+function decisionText(subject: string, { at, by, until }: Pick<Mute, 'at' | 'by' | 'until'>): string {
+  return JSON.stringify([subject, at, by, until]);
 }
 
 function subjectOf(key: string): MuteSubject {

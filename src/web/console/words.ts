@@ -40,7 +40,8 @@ export function changeText(path: string, before: unknown, after: unknown, now: n
   const [section, key] = [path.slice(0, slash), path.slice(slash + 1)];
   switch (section) {
     case 'mutes':
-      return muteText(key.replace(':', ' '), before, after, now);
+      // A mute is told by whom it is about, not by the decision that it came from.
+      return muteText(key.slice(key.indexOf(':') + 1).replace(':', ' '), before, after, now);
     case 'palette':
       return after === null ? `said nothing more of the emoji ${key}` : `emoji ${key}: ${fieldsText(after)}`;
     case 'limits':
