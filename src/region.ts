@@ -211,7 +211,9 @@ export async function startRegion(
   }
 
   const forgetStreams = (): void => {
-    const streams = lives.due({ now: runtime.clock.now(), derivedBefore: derivedBefore() });
+    const now = runtime.clock.now();
+    const streams = lives.due({ now, derivedBefore: derivedBefore() });
+    for (const stream of lives.over(now)) plane.archive(stream);
     if (streams.length === 0) return;
     replicator.forget(streams);
     log.info({ streams: streams.length }, 'streams that ended are over and forgotten');

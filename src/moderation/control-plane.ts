@@ -18,6 +18,7 @@ import {
   admitUpdate,
   forgetMutes,
   mergeState,
+  restoreDocument,
   missingOf,
   vectorOf,
   type Admission,
@@ -79,6 +80,8 @@ export interface ControlPlane {
   revokedBefore(sub: string): number | null;
   /** When the stream's document, which all regions have, says that it ended; null when it does not. A region's file is not asked. */
   endedAt(stream: StreamId): number | null;
+  /** The stream is over: of its document only the bytes are kept, which say that it ended, until somebody writes to it. */
+  archive(stream: StreamId): void;
   /** Forgets what nobody needs any more; call it every few minutes. */
   compact(): void;
   readonly stats: Readonly<ControlPlaneStats>;
@@ -104,6 +107,9 @@ interface Held extends GatedDocument {
   of: number;
 }
 
+/** What all documents of streams that are over share. */
+const OVER: Pick<Held, 'raw' | 'content' | 'problems'> = Object.freeze({ raw: new Map(), content: { ...EMPTY_CONTENT, endedAt: 0 }, problems: [] });
+
 export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   const { base, clock, log, publish, documentsMax = DOCUMENTS_MAX } = parts;
   const stats: ControlPlaneStats = { documents: 0, documentBytes: 0, applied: 0, refused: 0, merged: 0, mergesRefused: 0, compactions: 0 };
@@ -118,14 +124,16 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   let plain = policiesOfFile();
   let refusalLoggedAt = -Infinity;
 
-  function policiesOfFile(): { readonly live: Policy; readonly ended: ReadonlyMap<string, Policy> } {
+  function policiesOfFile(): { readonly live: Policy; readonly over: Policy; readonly ended: ReadonlyMap<string, Policy> } {
     const derive = (stream: string): Policy => derivePolicy(base, global, EMPTY_CONTENT, stream as StreamId);
-    return { live: derive(''), ended: new Map(Array.from(base.endedStreams, (stream) => [stream, derive(stream)])) };
+    const over = derivePolicy(base, global, OVER.content, '' as StreamId);
+    return { live: derive(''), over, ended: new Map(Array.from(base.endedStreams, (stream) => [stream, derive(stream)])) };
   }
 
   function policyOf(stream: StreamId): Policy {
     const held = streams.get(stream);
     if (held === undefined) return plain.ended.size === 0 ? plain.live : (plain.ended.get(stream) ?? plain.live);
+    if (held.content === OVER.content) return plain.over;
     if (held.policy === null || held.of !== globalVersion) {
       held.policy = derivePolicy(base, global, held.content, stream);
       held.of = globalVersion;
@@ -146,6 +154,20 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     publish(document);
     for (const update of updates) for (const listener of updateListeners) listener(document, update, origin);
     for (const listener of policyListeners) listener(stream);
+  }
+
+  function archive(stream: StreamId): void {
+    const held = streams.get(stream);
+    if (held === undefined || held.content.endedAt === null || held.content === OVER.content) return;
+    const archived: Held = { ...OVER, state: held.state, stream, policy: null, of: 0 };
+    documents.set(`stream.${stream}`, archived);
+    streams.set(stream, archived);
+  }
+
+  /** A document as it is edited and merged. */
+  function wholeOf(document: string): GatedDocument | null {
+    const held = documents.get(document) ?? null;
+    return held?.content === OVER.content ? restoreDocument(held.state) : held;
   }
 
   /** What the document is about. @throws MalformedUpdate, NoRoom */
@@ -169,8 +191,8 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     stats,
 
     apply(document, update, by, origin) {
-      const held = documents.get(document) ?? null;
       try {
+        const held = wholeOf(document);
         const stream = subjectOf(document);
         const admission = admitUpdate(held, update);
         if (admission.updates.length === 0) return { kind: 'applied' };
@@ -192,7 +214,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     merge(document, state, from) {
       try {
         const stream = subjectOf(document);
-        const admission = mergeState(documents.get(document) ?? null, state);
+        const admission = mergeState(wholeOf(document), state);
         if (admission.updates.length === 0) return;
         stats.merged += 1;
         hold(document, stream, admission, null);
@@ -220,6 +242,8 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     endedAt: (stream) => streams.get(stream)?.content.endedAt ?? null,
     revokedBefore: (sub) => global.revoked.get(sub) ?? null,
+
+    archive,
 
     compact() {
       const overBefore = clock.now() - OVER_MUTES_KEPT_MS;

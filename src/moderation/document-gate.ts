@@ -74,6 +74,11 @@ export function mergeState(held: GatedDocument | null, state: Uint8Array): Admis
   return admission;
 }
 
+/** The document that a state of our own holds, whose parts were let go of. */
+export function restoreDocument(state: Uint8Array): GatedDocument {
+  return { ...change(null, (doc) => Y.applyUpdate(doc, state)).document, state };
+}
+
 /** Removes the mutes that were over before a time; null when there are none. Regions that do so at once agree. */
 export function forgetMutes(held: GatedDocument, overBefore: number): Admission | null {
   const over = held.content.muteRecords.filter(({ mute }) => endOf(mute) < overBefore);

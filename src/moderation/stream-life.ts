@@ -65,9 +65,19 @@ export class StreamLives {
         ended.isForgotten = true;
         due.push(stream);
       }
-      if (ended.isForgotten && ended.heardAt + this.#graceMs <= now) this.#ended.delete(stream);
     }
     return due;
+  }
+
+  /** Streams that are over from now on, each once: nobody needs to know more of them than that. */
+  over(now: number): StreamId[] {
+    const over: StreamId[] = [];
+    for (const [stream, { isForgotten, heardAt }] of this.#ended) {
+      if (!isForgotten || now < heardAt + this.#graceMs) continue;
+      this.#ended.delete(stream);
+      over.push(stream);
+    }
+    return over;
   }
 
   /** Whether shards may forget a stream. */

@@ -158,6 +158,32 @@ describe('the control plane', () => {
     expect([plane, other.plane].map(({ policyOf }) => policyOf(DERBY).state)).toEqual(['ended', 'ended']);
   });
 
+  it('[MOD-33] of a stream that is over only the bytes are kept, and it can be written to and merged as before', () => {
+    const { plane } = world();
+    write(plane, DERBY_DOCUMENT, (doc) => setEmoji(doc, 'star', { glyph: '*' }));
+    plane.archive(DERBY);
+    expect(plane.policyOf(DERBY).palette.get('star' as never)).toBe('*');
+    write(plane, DERBY_DOCUMENT, (doc) => endStream(doc, { by: 'ada', at: 700 }));
+    const state = plane.state(DERBY_DOCUMENT);
+    plane.archive(DERBY);
+    plane.archive(DERBY);
+    const other = 'other' as typeof DERBY;
+    write(plane, 'stream.other', (doc) => endStream(doc, { by: 'ada', at: 9 }));
+    plane.archive(other);
+    expect(plane.policyOf(DERBY)).toMatchObject({ state: 'ended' });
+    // Nothing is kept for each of them, whatever changes for all.
+    expect(plane.policyOf(DERBY)).toBe(plane.policyOf(other));
+    write(plane, 'global', (doc) => setEmoji(doc, 'moon', { glyph: 'o' }));
+    expect(plane.policyOf(DERBY)).toBe(plane.policyOf(other));
+    expect(plane.state(DERBY_DOCUMENT)).toBe(state);
+    expect([...plane.documents()]).toContain(DERBY_DOCUMENT);
+    plane.merge(DERBY_DOCUMENT, state!, 'eu');
+    expect(plane.state(DERBY_DOCUMENT)).toBe(state);
+    write(plane, DERBY_DOCUMENT, (doc) => doc.getMap('stream').delete('ended'));
+    expect(plane.policyOf(DERBY)).toMatchObject({ state: 'ended', endedAt: 700 });
+    expect(plane.policyOf(DERBY).palette.get('star' as never)).toBe('*');
+  });
+
   it('[MOD-9] what would make a document too large, or the documents too many, is refused and changes nothing; what makes it smaller is taken', () => {
     const { plane } = world({ documentsMax: 2 });
     const fill = (from: number, to: number): Edit => (doc) => {

@@ -16,6 +16,7 @@ function livesOf(graceMs?: number) {
   const sweep = (now: number, derivedBefore = now): StreamId[] => {
     const due = lives.due({ now, derivedBefore });
     for (const stream of due) forgotten.add(stream);
+    lives.over(now);
     return due;
   };
   return { lives, sweep };
