@@ -1,6 +1,6 @@
 /**
  * Regions as processes of their own, each on a real nats-server of its own, that can be killed and started again with
- * the same ports and data. They have no database: their windows are not kept.
+ * the same ports and data. Unless they are given a database, their windows are not kept.
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
@@ -9,6 +9,8 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
+import type { NatsAddress } from '../../regions/topology.ts';
+import type { NatsServer } from '../../src/cli/dev/nats-server.ts';
 import { childEnvironment } from '../../src/config.ts';
 import { startNats } from './nats.ts';
 
@@ -16,23 +18,32 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 
 export interface RegionProcesses {
   readonly names: readonly string[];
+  readonly nats: ReadonlyMap<string, NatsServer>;
   url(name: string): string;
   /** SIGKILL, and its end. */
   kill(name: string): Promise<void>;
-  /** Once more, after a kill. */
-  start(name: string): Promise<void>;
+  /** Once more, after a kill; perhaps configured otherwise. */
+  start(name: string, environment?: Readonly<Record<string, string>>): Promise<void>;
   /** What the region answers to who asks for the totals of a stream, without zeros; null while it does not answer. */
   totals(name: string, stream: string): Promise<Record<string, number> | null>;
   stop(): Promise<void>;
 }
 
+export interface RegionProcessesOptions {
+  /** For all regions. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** By which way a region reaches its own NATS. */
+  readonly ownAddress?: (name: string, address: NatsAddress) => Promise<NatsAddress>;
+}
+
 /** `policy` is a policy document, the same for all regions. */
-export async function startRegionProcesses(names: readonly string[], policy: object = {}): Promise<RegionProcesses> {
+export async function startRegionProcesses(names: readonly string[], policy: object = {}, options: RegionProcessesOptions = {}): Promise<RegionProcesses> {
+  const { environment = {}, ownAddress = (_, address) => Promise.resolve(address) } = options;
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ovation-regions-'));
   const servers = await Promise.all(names.map((region) => startNats({ region })));
-  const topology = Object.fromEntries(
-    names.map((name, index) => [name, { nats: servers[index]!.address, peer: servers[index]!.peerAddress }]),
-  );
+  const nats = new Map(names.map((name, index) => [name, servers[index]!]));
+  const topology: Record<string, object> = {};
+  for (const [name, { address, peerAddress }] of nats) topology[name] = { nats: await ownAddress(name, address), peer: peerAddress };
   const files = { topology: path.join(folder, 'topology.json'), policy: path.join(folder, 'policy.json') };
   writeFileSync(files.topology, JSON.stringify({ regions: topology }));
   writeFileSync(files.policy, JSON.stringify(policy));
@@ -52,7 +63,7 @@ export async function startRegionProcesses(names: readonly string[], policy: obj
 
   const ports = new Map<string, number>();
   const children = new Map<string, ChildProcess>();
-  async function start(name: string): Promise<void> {
+  async function start(name: string, changes: Readonly<Record<string, string>> = {}): Promise<void> {
     const child = fork(program, [], {
       env: childEnvironment({
         OVATION_REGION: name,
@@ -61,6 +72,8 @@ export async function startRegionProcesses(names: readonly string[], policy: obj
         OVATION_PORT: String(ports.get(name) ?? 0),
         OVATION_ADMIN_PORT: '0',
         OVATION_LOG_LEVEL: 'error',
+        ...environment,
+        ...changes,
       }) as NodeJS.ProcessEnv,
     });
     children.set(name, child);
@@ -79,9 +92,10 @@ export async function startRegionProcesses(names: readonly string[], policy: obj
     await ended;
   }
   const url = (name: string): string => `http://127.0.0.1:${ports.get(name)}`;
-  await Promise.all(names.map(start));
+  await Promise.all(names.map((name) => start(name)));
   return {
     names,
+    nats,
     url,
     kill,
     start,
