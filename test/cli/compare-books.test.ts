@@ -35,6 +35,9 @@ test('[CLI-2] what the database lacks, has too much of, or cannot tell is a diff
     { kind: 'stored', text: 'the database asked by eu holds 1 fire of us/0/1 instead of 0' },
     { kind: 'unknown', text: 'ap cannot tell what is stored: it is away' },
   ]);
+  expect(compareBooks([books('eu', [US, EU], { stored: [US, { ...EU, decrements: 0 }] })]).differences).toEqual([
+    { kind: 'stored', text: 'the database asked by eu holds 5 heart of eu/0/1 instead of 5 − 2' },
+  ]);
   expect(compareBooks([books('us', [US, EU], { stored: { unknown: 'none' } })], false).differences).toEqual([]);
 });
 
