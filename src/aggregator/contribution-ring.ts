@@ -62,7 +62,7 @@ export class ContributionRing {
   /** The position of a new cell, whose integers are still to be set. There must be room. */
   push(): number {
     if (this.#size >= this.sizeMax) throw new Error('the ring is full');
-    const position = (this.#oldest + this.#size) % this.#positions;
+    const position = this.positionAt(this.#size);
     const piece = position >> PIECE_BITS;
     this.#pieces[piece] ??= this.#newPiece();
     this.#size += 1;
@@ -80,7 +80,8 @@ export class ContributionRing {
 
   /** The position of the cell before which so many are older. */
   positionAt(rank: number): number {
-    return (this.#oldest + rank) % this.#positions;
+    const position = this.#oldest + rank;
+    return position < this.#positions ? position : position - this.#positions;
   }
 
   /** Every position that holds a cell, the oldest first. */

@@ -94,7 +94,7 @@ export class Contributions {
   /** While commits are joined: actor → number of the cell → its position. Null once all are. */
   #known: KnownCells | null = new Map();
   #nextNumber = 0;
-  #changed: number[] = [];
+  #changed = new ChangedCells();
   /** Cells that were forgotten before their change was taken: a later life must still hear of it. */
   #changedAndForgotten: Cell[] = [];
   #changedBytes = 0;
@@ -160,6 +160,23 @@ export class Contributions {
     return this.#contributor(2 * scope, viewer, guess);
   }
 
+  /**
+   * The slot of a viewer who is counted now, from what two integers remember of it, 0 at first: slot and second of the
+   * last time. A slot stays its viewer's until that second is forgotten, so most are known without being looked at.
+   */
+  remembered(scope: number, viewer: string, memos: Int32Array, at: number): number {
+    const second = memos[at + 1]!;
+    if (second > this.#forgottenUntil) {
+      if (second < this.#nowSecond) this.#touch(memos[at]!);
+      else return memos[at]!;
+    } else {
+      memos[at] = this.viewer(scope, viewer, Math.max(0, memos[at]!));
+    }
+    const slot = memos[at]!;
+    memos[at + 1] = slot < 0 ? 0 : this.#nowSecond;
+    return slot;
+  }
+
   /** The slot of the device that a viewer is counted with now. */
   device(scope: number, device: string, viewer: number): number {
     if (viewer === NOBODY) return NOBODY;
@@ -171,9 +188,19 @@ export class Contributions {
 
   /**
    * Notes taps that are counted now, in a cell of which room was reserved, and answers its position. `guess` is
-   * where the session's last taps were noted: within a second they come together.
+   * where the viewer's last taps were noted: within a second they come together. Whoever knows the names and the scope
+   * tells them, since where they are kept here is far away in memory.
    */
-  add(viewer: number, device: number, emoji: number, taps: number, now: number, guess: number): number {
+  add(
+    viewer: number,
+    device: number,
+    emoji: number,
+    taps: number,
+    now: number,
+    guess: number,
+    names: Names = this.#namesOf(viewer, device),
+    scope = viewer < 0 ? 0 : this.#scopeOf(viewer),
+  ): number {
     if (viewer === NOBODY) {
       this.unattributed += taps;
       return NOBODY;
@@ -188,7 +215,7 @@ export class Contributions {
     const at = this.#ring.offsetOf(position);
     cells[at + COUNTED] = Math.min(COUNT_MAX, cells[at + COUNTED]! + taps);
     raiseMillisecond(cells, at, now - millisecondsOf(second));
-    this.#markChanged(position, cells, at);
+    this.#markChanged(position, cells, at, names, scope);
     return position;
   }
 
@@ -229,7 +256,7 @@ export class Contributions {
       if (wanted[viewer & (WANTED_SIZE - 1)] === 0 && (device < 0 || wanted[device & (WANTED_SIZE - 1)] === 0)) continue;
       const left = cells[at + COUNTED]! - cells[at + RETRACTED]!;
       if (left === 0 || !(speakOf(search.orders.get(viewer), cells, at) || speakOf(search.orders.get(device), cells, at))) continue;
-      const answer = take(this.#contributors.scopeOf(viewer) >> 1, emojiOf(cells, at), millisecondsOf(second), left);
+      const answer = take(this.#scopeOf(viewer), emojiOf(cells, at), millisecondsOf(second), left);
       if (answer === 'stop') return false;
       if (answer === 'leave') continue;
       cells[at + RETRACTED] = cells[at + COUNTED]!;
@@ -278,17 +305,24 @@ export class Contributions {
   /** What changed since the last call. */
   takeChanged(streamOf: (scope: number) => StreamId, emojiIdOf: (number: number) => EmojiId): Contribution[] {
     const taken = this.#changedAndForgotten.map((cell) => this.#record(cell.integers, 0, streamOf, emojiIdOf));
-    for (const position of this.#changed) {
-      if (!this.#ring.holds(position)) continue;
+    const isAllThere = taken.length === 0;
+    const { positions, scopes, viewers, devices } = this.#changed;
+    for (let index = 0; index < positions.length; index++) {
+      const position = positions[index]!;
+      if (!isAllThere && !this.#ring.holds(position)) continue;
       const cells = this.#ring.cellsAt(position);
       const at = this.#ring.offsetOf(position);
       // A cell that was forgotten in between may have given its position to another one, which stands here twice.
       if ((cells[at + EMOJI]! & CHANGED) === 0) continue;
       cells[at + EMOJI]! &= ~CHANGED;
-      taken.push(this.#record(cells, at, streamOf, emojiIdOf));
+      taken.push(
+        isAllThere
+          ? this.#recordOf(cells, at, streamOf(scopes[index]!), viewers[index]!, devices[index]!, emojiIdOf)
+          : this.#record(cells, at, streamOf, emojiIdOf),
+      );
     }
     this.#changedAndForgotten = [];
-    this.#changed = [];
+    this.#changed = new ChangedCells();
     this.#changedBytes = 0;
     this.#changedSince = Infinity;
     return taken;
@@ -408,23 +442,49 @@ export class Contributions {
     this.#ring.dropOldest();
   }
 
-  #markChanged(position: number, cells: Int32Array, at: number): void {
+  #markChanged(
+    position: number,
+    cells: Int32Array,
+    at: number,
+    names: Names = this.#namesOf(cells[at + VIEWER]!, cells[at + DEVICE]!),
+    scope = this.#scopeOf(cells[at + VIEWER]!),
+  ): void {
     if ((cells[at + EMOJI]! & CHANGED) !== 0) return;
     cells[at + EMOJI]! |= CHANGED;
-    if (this.#changed.length === 0) this.#changedSince = this.#nowSecond;
-    this.#changed.push(position);
-    const device = cells[at + DEVICE]!;
-    const deviceLength = device < 0 ? 0 : this.#contributors.textOf(device).length;
-    this.#changedBytes += CONTRIBUTION_BYTES + this.#contributors.textOf(cells[at + VIEWER]!).length + deviceLength;
+    if (this.#changed.positions.length === 0) this.#changedSince = this.#nowSecond;
+    // A device that found no room has a name and no slot.
+    const device = cells[at + DEVICE]! < 0 ? null : names.device;
+    this.#changed.push(position, scope, names.viewer, device);
+    this.#changedBytes += CONTRIBUTION_BYTES + names.viewer.length + (device?.length ?? 0);
+  }
+
+  #namesOf(viewer: number, device: number): Names {
+    const table = this.#contributors;
+    return { viewer: viewer < 0 ? '' : table.textOf(viewer), device: device < 0 ? null : table.textOf(device) };
+  }
+
+  #scopeOf(viewer: number): number {
+    return this.#contributors.scopeOf(viewer) >> 1;
   }
 
   #record(cells: Int32Array, at: number, streamOf: (scope: number) => StreamId, emojiIdOf: (number: number) => EmojiId): Contribution {
-    const viewer = cells[at + VIEWER]!;
-    const device = cells[at + DEVICE]!;
+    const slot = cells[at + VIEWER]!;
+    const { viewer, device } = this.#namesOf(slot, cells[at + DEVICE]!);
+    return this.#recordOf(cells, at, streamOf(this.#scopeOf(slot)), viewer, device, emojiIdOf);
+  }
+
+  #recordOf(
+    cells: Int32Array,
+    at: number,
+    stream: StreamId,
+    viewer: string,
+    device: string | null,
+    emojiIdOf: (number: number) => EmojiId,
+  ): Contribution {
     return {
-      stream: streamOf(this.#contributors.scopeOf(viewer) >> 1),
-      viewer: this.#contributors.textOf(viewer),
-      device: device < 0 ? null : this.#contributors.textOf(device),
+      stream,
+      viewer,
+      device,
       emoji: emojiIdOf(emojiOf(cells, at)),
       at: timeOf(cells, at),
       counted: cells[at + COUNTED]!,
@@ -436,6 +496,27 @@ export class Contributions {
 }
 
 type KnownCells = Map<ActorId, { readonly actor: number; readonly cells: Map<number, number> }>;
+
+/** Whose taps they are. */
+export interface Names {
+  readonly viewer: string;
+  readonly device: string | null;
+}
+
+/** Cells that changed, in columns: what a commit says of them needs no look-up of the contributor. */
+class ChangedCells {
+  readonly positions: number[] = [];
+  readonly scopes: number[] = [];
+  readonly viewers: string[] = [];
+  readonly devices: (string | null)[] = [];
+
+  push(position: number, scope: number, viewer: string, device: string | null): void {
+    this.positions.push(position);
+    this.scopes.push(scope);
+    this.viewers.push(viewer);
+    this.devices.push(device);
+  }
+}
 
 /** A cell apart from the ring. */
 interface Cell {

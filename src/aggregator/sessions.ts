@@ -16,15 +16,13 @@ type Note = readonly [sequence: number, clamped: number, attempt: number];
 /** The attempt of a batch that is counted elsewhere, and never here. */
 export const VOID = -1;
 
-const COLUMNS = 8;
+const COLUMNS = 6;
 const HIGHEST_LOW = FIRST_COLUMN;
 const HIGHEST_HIGH = FIRST_COLUMN + 1;
 const LOW = FIRST_COLUMN + 2;
 const HIGH = FIRST_COLUMN + 3;
 const USED_SECONDS = FIRST_COLUMN + 4;
 const BUCKET = FIRST_COLUMN + 5;
-const VIEWER = FIRST_COLUMN + 6;
-const CELL = FIRST_COLUMN + 7;
 /** Beside the 21 high bits of the highest sequence: the record is still to be taken. */
 const CHANGED = 1 << 30;
 const HIGH_BITS = (1 << 21) - 1;
@@ -112,23 +110,6 @@ export class Sessions {
     return this.#table.integers[slot * this.#table.stride + BUCKET]!;
   }
 
-  /** The viewer's slot among the contributors when the last batch was counted: a guess. */
-  viewerOf(slot: number): number {
-    return this.#table.integers[slot * this.#table.stride + VIEWER]!;
-  }
-
-  /** Where the session's last taps were noted: a guess. */
-  cellOf(slot: number): number {
-    return this.#table.integers[slot * this.#table.stride + CELL]! - 1;
-  }
-
-  /** Notes for the next batch who sent it and where its taps were noted. */
-  remember(slot: number, viewer: number, cell: number): void {
-    const row = slot * this.#table.stride;
-    this.#table.integers[row + VIEWER] = Math.max(0, viewer);
-    this.#table.integers[row + CELL] = cell + 1;
-  }
-
   /** Whether one more session can be opened, after dropping some that expired. */
   hasRoom(now: number): boolean {
     if (!this.#table.full) return true;
@@ -208,7 +189,7 @@ export class Sessions {
     if ((this.#table.integers[flags]! & CHANGED) === 0) {
       this.#table.integers[flags]! |= CHANGED;
       this.#changed.push(slot);
-      this.#changedBytes += recordBytesMax(this.#table.textOf(slot), this.#notes.get(slot)?.length ?? 0);
+      this.#changedBytes += recordBytesMax(this.#table.textOf(slot), this.#notes.size === 0 ? 0 : (this.#notes.get(slot)?.length ?? 0));
     } else if (grown) {
       this.#changedBytes += NOTE_BYTES;
     }
@@ -218,9 +199,10 @@ export class Sessions {
     this.#load(slot);
     const { highest, low, high } = this.#window;
     const stream = streamOf(this.#table.scopeOf(slot));
-    const record = { stream, session: this.#table.textOf(slot), highest, low, high };
-    const notes = this.#notes.get(slot);
-    if (notes === undefined) return { ...record, clamped: NONE };
+    const session = this.#table.textOf(slot);
+    const notes = this.#notes.size === 0 ? undefined : this.#notes.get(slot);
+    if (notes === undefined) return { stream, session, highest, low, high, clamped: NONE };
+    const record = { stream, session, highest, low, high };
     const clamped = notes.filter(([, taps]) => taps > 0).map(([sequence, taps]) => [sequence, taps] as const);
     const attempts = notes.filter(([, , attempt]) => attempt !== 0).map(([sequence, , attempt]) => [sequence, attempt] as const);
     return attempts.length === 0 ? { ...record, clamped } : { ...record, clamped, attempts };

@@ -6,6 +6,7 @@
  * records, whole and absolute, and a reply is true only once these are durable: that is the loop's duty.
  */
 
+import { WINDOW_MS, windowStartOf } from '../base/window.ts';
 import { isInForce, type Policy } from '../moderation/policy.ts';
 import { claim, rivalsOf } from './claim-rules.ts';
 import { NOBODY } from './contributions.ts';
@@ -15,6 +16,11 @@ import type { ShardState } from './shard-state.ts';
 
 const refused = (reason: 'stream-ended' | 'unknown-emoji' | 'stale-sequence' | 'overloaded'): IngestReply =>
   Object.freeze({ kind: 'refused', reason });
+// What is remembered of a viewer in the judge's row: who that is among the contributors, two integers, and where the
+// last taps were noted, in which second and of which emoji.
+const CONTRIBUTOR = 0;
+const CELL = 2;
+const CELL_MARK = 3;
 const ENDED = refused('stream-ended');
 const UNKNOWN_EMOJI = refused('unknown-emoji');
 const STALE = refused('stale-sequence');
@@ -55,7 +61,7 @@ export function step(state: ShardState, batch: Batch, policy: Policy, now: numbe
     if (slot < 0) slot = sessions.open(own.scope, session, now);
     sessions.admit(slot, sequence, taps - accepted, bucket, now, batch.via?.length ?? 0);
   }
-  if (accepted > 0) count(state, own, batch, accepted, slot, now);
+  if (accepted > 0) count(state, own, batch, accepted, bucket, now);
   if (rivals.length > 0) claim(state, batch, accepted, rivals, now);
   return { kind: 'counted', accepted, clamped: taps - accepted, duplicate: false };
 }
@@ -69,21 +75,30 @@ function isMuted({ mutedViewers, mutedDevices }: Policy, { viewer, device }: Bat
 }
 
 /** Counts the first `accepted` taps of a batch, and notes whose they are. */
-function count({ counts, contributions, sessions }: ShardState, own: OwnStream, batch: Batch, accepted: number, slot: number, now: number): void {
+function count({ counts, contributions, judge }: ShardState, own: OwnStream, batch: Batch, accepted: number, place: number, now: number): void {
   const { reactions } = batch;
   contributions.reserve(reactions.length, now);
-  const viewer = contributions.viewer(own.scope, batch.viewer, slot < 0 ? 0 : sessions.viewerOf(slot));
+  // The judge has just found the viewer's row: what is remembered there spares looking the viewer up once more.
+  const { rows } = judge;
+  const memo = judge.memoOf(place);
+  const viewer = contributions.remembered(own.scope, batch.viewer, rows, memo + CONTRIBUTOR);
   const device = batch.device === null ? NOBODY : contributions.device(own.scope, batch.device, viewer);
-  let cell = slot < 0 ? NOBODY : sessions.cellOf(slot);
   counts.touch(own, now);
+  const second = windowStartOf(now) / WINDOW_MS;
   let left = accepted;
-  for (const [emoji, taps] of reactions) {
+  // By index: an iterator is made for each batch otherwise.
+  for (let index = 0; index < reactions.length && left > 0; index++) {
+    const [emoji, taps] = reactions[index]!;
     const counted = Math.min(taps, left);
-    if (counted === 0) break;
     left -= counted;
-    cell = contributions.add(viewer, device, counts.add(own, emoji, counted), counted, now, cell);
+    const number = counts.add(own, emoji, counted);
+    // The cell itself is far away in memory, so most that cannot be it are told from it here.
+    const mark = (second << 16) | (number & 0xffff);
+    const guess = rows[memo + CELL_MARK] === mark ? rows[memo + CELL]! - 1 : NOBODY;
+    const cell = contributions.add(viewer, device, number, counted, now, guess, batch, own.scope);
+    rows[memo + CELL_MARK] = mark;
+    rows[memo + CELL] = cell + 1;
   }
-  if (slot >= 0) sessions.remember(slot, viewer, cell);
 }
 
 function tapsOf(reactions: readonly Reaction[]): number {

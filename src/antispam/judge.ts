@@ -49,7 +49,10 @@ const SUSPICION = MIX + MIX_COLUMNS;
 /** The buckets of device and network the last time: guesses. */
 const DEVICE = SUSPICION + 1;
 const ADDRESS = DEVICE + 1;
-const VIEWER_COLUMNS = ADDRESS + 1;
+/** What somebody else remembers of the viewer, beside what is touched anyway; 0 when the row is new. */
+const MEMO = ADDRESS + 1;
+export const MEMO_COLUMNS = 4;
+const VIEWER_COLUMNS = MEMO + MEMO_COLUMNS;
 
 const CADENCE_INTERVALS_MIN = 48;
 const CADENCE_VARIATION_MAX = 0.04;
@@ -122,6 +125,16 @@ export class Judge {
    */
   find(scope: number, viewer: string, guess: number, now: number): number {
     return this.#viewers.find(scope, viewer, guess, now);
+  }
+
+  /** All rows. Replaced when a place is made, so never to be kept. */
+  get rows(): Int32Array {
+    return this.#viewers.rows;
+  }
+
+  /** Where in `rows` the columns start that are not the judge's own: they live as long as the viewer has a place here. */
+  memoOf(place: number): number {
+    return this.#viewers.row(place) + MEMO;
   }
 
   /** How many of the taps count. `place` is where `find` found the viewer just now, `taps` the sum of the reactions. */

@@ -101,6 +101,35 @@ describe('contributions', () => {
     expect(shard.contributions.contributorCount).toBe(0);
   });
 
+  it('[AGG-32] remembers a viewer no longer than the slot is sure to be that viewer', () => {
+    const { contributions } = new Shard({ contributionsMax: 32 });
+    const memo = new Int32Array(2);
+    const add = (viewer: number, now: number): unknown => contributions.add(viewer, NOBODY, 0, 1, now, NOBODY);
+    contributions.reserve(1, START);
+    add(contributions.remembered(0, 'v', memo, 0), START);
+    contributions.takeChanged(streamOf, emojiIdOf);
+    expect(memo[0]).toBe(contributions.find('viewer', 0, 'v'));
+    // Kept by what was counted last, also when that was found from memory.
+    contributions.reserve(1, START + 1000);
+    add(contributions.remembered(0, 'v', memo, 0), START + 1000);
+    for (let index = 0; index < 32; index++) {
+      contributions.reserve(1, START + 2000);
+      add(contributions.viewer(0, `w${index}`, 0), START + 2000);
+      contributions.takeChanged(streamOf, emojiIdOf);
+      if (index !== 30) continue;
+      // The first of the two cells is forgotten, and everybody of whom nothing is left.
+      contributions.forget(START + 2000);
+      expect(contributions.find('viewer', 0, 'v')).toBe(memo[0]);
+    }
+    expect(contributions.find('viewer', 0, 'v')).toBe(NOBODY);
+    // Another one has the slot now, and the memory of it is not believed.
+    const other = contributions.find('viewer', 0, 'w31');
+    expect(other).toBe(memo[0]);
+    const found = contributions.remembered(0, 'v', memo, 0);
+    expect(found).not.toBe(other);
+    expect(found).toBe(contributions.find('viewer', 0, 'v'));
+  });
+
   it('[AGG-32] tells the commit what was taken back also of those whom it forgot before', () => {
     const shard = new Shard({ contributionsMax: 32 });
     shard.add('v', 7, START);
