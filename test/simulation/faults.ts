@@ -13,7 +13,7 @@ export const FAULT_KINDS = [
   'store-down', 'store-unknown', 'store-late', 'store-slow',
   'crash', 'crash-commit', 'crash-start', 'crash-derived', 'restart',
   'pause', 'zombie', 'twin',
-  'journal-wiped', 'journal-rolled-back', 'crash-journal-lost', 'crash-journal-stale',
+  'journal-wiped', 'journal-rolled-back', 'crash-journal-lost', 'crash-journal-stale', 'crash-disk-lost',
   'log-down', 'log-unknown', 'log-slow', 'log-wiped', 'log-rolled-back', 'crash-log-wiped', 'crash-log-rolled-back',
   'queue-down', 'queue-unknown', 'database-down', 'database-slow', 'database-unknown',
   'clock-step',
@@ -23,7 +23,7 @@ export const FAULT_KINDS = [
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Kinds after which a region has forgotten what it acknowledged: what it lost is documented, and then in doubt. */
-export const LOSSY: ReadonlySet<FaultKind> = new Set(['crash-journal-lost', 'crash-journal-stale']);
+export const LOSSY: ReadonlySet<FaultKind> = new Set(['crash-journal-lost', 'crash-journal-stale', 'crash-disk-lost']);
 
 export interface Fault {
   readonly kind: FaultKind;
@@ -51,7 +51,7 @@ const HUMAN_KINDS: ReadonlySet<FaultKind> = new Set(['client-loss', 'client-doub
 
 /** Clocks are among them: a journal forgets by the clock, and the log is then the only copy. */
 const DISKS: readonly (readonly FaultKind[])[] = [
-  ['journal-wiped', 'journal-rolled-back', 'crash-journal-lost', 'crash-journal-stale'],
+  ['journal-wiped', 'journal-rolled-back', 'crash-journal-lost', 'crash-journal-stale', 'crash-disk-lost'],
   ['log-wiped', 'log-rolled-back', 'crash-log-wiped', 'crash-log-rolled-back'],
   ['clock-step'],
 ];

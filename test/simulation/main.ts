@@ -12,6 +12,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     faults: { type: 'string' },
     only: { type: 'string' },
+    first: { type: 'boolean', default: false },
     'no-shrink': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -24,6 +25,7 @@ const HELP = `npm run sim -- [options]
   --seed S         run one seed, and show what happens in it
   --faults a,b     only these kinds of faults: ${FAULT_KINDS.join(' ')}
   --only 0,3       with --seed: only these of its faults, by their place
+  --first          end at the first seed that fails
   --no-shrink      do not make failing seeds small
 `;
 
@@ -74,6 +76,7 @@ async function many(from: number, count: number): Promise<number> {
         report(small);
       }
     }
+    if (values.first && failed.length > 0) break;
     if (done % 500 === 0) console.log(`${done} of ${count} seeds, ${failed.length} failed, ${((1000 * done) / (performance.now() - startedAt)).toFixed(1)} a second`);
   }
   const seconds = (performance.now() - startedAt) / 1000;

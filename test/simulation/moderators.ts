@@ -31,22 +31,25 @@ export interface ModeratorWorld {
 export class Moderator {
   readonly decided = new Map<string, Decided>();
   readonly #world: ModeratorWorld;
+  readonly #number: number;
   readonly #name: string;
   readonly #documents = new Map<string, Y.Doc>();
 
   constructor(world: ModeratorWorld, number: number) {
     this.#world = world;
+    this.#number = number;
     this.#name = `m${number}`;
     world.runtime.timers.every(1_100 + number * 70, () => this.#sync());
   }
 
-  mute(stream: StreamId, viewer: string, takesBack: boolean): void {
+  /** Takes back what was counted in the last `backMs`; null takes nothing back. */
+  mute(stream: StreamId, viewer: string, backMs: number | null): void {
     if (this.decided.has(`${stream} ${viewer}`)) return;
     const at = this.#now();
-    const retractFrom = takesBack ? 1 : null;
+    const retractFrom = backMs === null ? null : Math.max(1, at - backMs);
     mute(this.#document(stream), { kind: 'viewer', id: viewer }, { by: this.#name, at, retractFrom });
     this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom, endsAt: Infinity });
-    this.#world.counters.add(takesBack ? 'muted and taken back' : 'muted');
+    this.#world.counters.add(backMs === null ? 'muted' : 'muted and taken back');
   }
 
   lift(stream: StreamId, viewer: string): void {
@@ -58,11 +61,11 @@ export class Moderator {
     this.#world.counters.add('lifted');
   }
 
-  retract(stream: StreamId, viewer: string): void {
+  retract(stream: StreamId, viewer: string, backMs: number): void {
     if (this.decided.has(`${stream} ${viewer}`)) return;
     const at = this.#now();
-    retract(this.#document(stream), { kind: 'viewer', id: viewer }, { by: this.#name, at, from: 1 });
-    this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom: 1, endsAt: at });
+    retract(this.#document(stream), { kind: 'viewer', id: viewer }, { by: this.#name, at, from: Math.max(1, at - backMs) });
+    this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom: Math.max(1, at - backMs), endsAt: at });
     this.#world.counters.add('taken back');
   }
 
@@ -101,7 +104,9 @@ export class Moderator {
   #sync(): void {
     const { regions, runtime, violated } = this.#world;
     const names = [...regions.keys()];
-    const life = regions.get(names[Math.floor(runtime.random.next() * names.length)]!)!.current;
+    const home = regions.get(names[this.#number % names.length]!)!.current;
+    const other = regions.get(names[Math.floor(runtime.random.next() * names.length)]!)!.current;
+    const life = home?.serves === true && !home.process.paused ? home : other;
     if (life === null || !life.serves || life.process.paused || hit(runtime, 0.2)) return;
     for (const [name, document] of this.#documents) {
       const held = life.plane.state(name);

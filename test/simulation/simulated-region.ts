@@ -30,6 +30,8 @@ const RESTART_MS = 400;
 /** What the simulation hears of a life. */
 export interface Witness {
   frame(life: Life, frame: Frame): void;
+  /** The next life begins; an earlier one may go on. */
+  booting(region: SimulatedRegion): void;
   /** It does nothing any more. */
   ended(life: Life): void;
   /** An error that the code logged; what is a mistake of the program is a violation. */
@@ -246,6 +248,7 @@ export class SimulatedRegion {
   boot(): Life {
     this.#cancelRestart?.();
     this.#cancelRestart = null;
+    this.#world.witness.booting(this);
     const life = new Life(this.#world, this, ++this.#lives, (fenced) => this.#fenced(fenced));
     life.process.crashPoint = this.nextCrashPoint;
     this.nextCrashPoint = null;

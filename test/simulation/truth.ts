@@ -61,10 +61,12 @@ function leftOf(counted: Range, batch: SentBatch, decided: Decided | undefined, 
   // Put back to an older state, a region takes back again what it has forgotten that it took back.
   if ([...batch.reached].some((region) => lossy.has(region))) return { low: -counted.high, high: counted.high };
   const end = secondOf(decided.endsAt);
+  const from = secondOf(decided.retractFrom);
+  if (secondOf(latestOf(batch)) < from) return counted;
   // A process that hears of the mute alone, and of its end later, takes back what was counted after the end as well.
   if (secondOf(batch.earliestAt) > end) return batch.heardEnd?.process.alive === true && batch.reached.size === 1 ? counted : { low: 0, high: counted.high };
   const isForgotten = [...batch.reached].some((region) => forgetful.has(region));
-  if (!isForgotten && secondOf(latestOf(batch)) < end) return { low: 0, high: 0 };
+  if (!isForgotten && secondOf(batch.earliestAt) >= from && secondOf(latestOf(batch)) < end) return { low: 0, high: 0 };
   return { low: 0, high: counted.high };
 }
 

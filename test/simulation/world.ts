@@ -29,6 +29,8 @@ const BASE: BasePolicy = {
 const QUIET_MS_MAX = 180_000;
 /** What a region may have told nobody when it loses its disk: the gossip tick, and what was on its way. */
 const UNTOLD_MS = 6_000;
+/** Three heartbeats that do not agree, and some patience. */
+const UNNOTICED_MS = 15_000;
 const VIOLATIONS_MAX = 20;
 
 export interface Outcome {
@@ -101,6 +103,10 @@ class World {
       logs: new Map(names.map((name) => [name, new LogServer(machine, name)])),
       witness: {
         frame: (life, frame) => this.#see(life, frame),
+        booting: (region) => {
+          // It recovers a journal that the earlier life has not mended yet.
+          for (const life of this.#damaged.keys()) if (life.region === region.name) this.#loseUnlessMended(life);
+        },
         ended: (life) => this.#ended(life),
         logged: (life, level, fields, message) => this.#logged(life, level, fields, message),
       },
@@ -166,6 +172,8 @@ class World {
     const moderator = this.#moderators[(where % this.#clients.length) % 2]!;
     const downMs = Math.min(forMs, 3_000);
     const share = 0.05 + 0.5 * much;
+    // All that they ever tapped, or what they tapped of late.
+    const backMs = other % 2 === 0 ? Infinity : Math.round(5_000 * much);
     switch (kind) {
       case 'cut':
         return this.#for(forMs, () => network.cut(name, peer), () => network.heal(name, peer));
@@ -225,6 +233,12 @@ class World {
         this.#lose(region);
         region.crash(downMs);
         return journal.rollBack(kind === 'crash-journal-lost' ? 0 : much);
+      case 'crash-disk-lost':
+        // Peers have what they heard; what was lost on the way to them they have not noticed yet.
+        this.#lose(region, UNNOTICED_MS + this.#unheardMs(name));
+        region.crash(downMs);
+        for (const { journal: lost } of region.journals) lost.wipe();
+        return log.wipe();
       case 'log-down':
         return this.#for(forMs, () => log.setAvailable(false), () => log.setAvailable(true));
       case 'log-unknown':
@@ -273,15 +287,15 @@ class World {
       case 'client-close':
         return client.close();
       case 'mute':
-        return moderator.mute(client.stream, client.viewer, false);
+        return moderator.mute(client.stream, client.viewer, null);
       case 'mute-back':
-        moderator.mute(client.stream, client.viewer, true);
+        moderator.mute(client.stream, client.viewer, backMs);
         if (much < 0.5) this.#for(forMs, () => {}, () => moderator.lift(client.stream, client.viewer));
         return;
       case 'lift':
         return moderator.lift(client.stream, client.viewer);
       case 'take-back':
-        return moderator.retract(client.stream, client.viewer);
+        return moderator.retract(client.stream, client.viewer, backMs);
       case 'palette':
         return this.#for(
           forMs,
@@ -305,6 +319,10 @@ class World {
   #ended(life: Life): void {
     this.#shown.delete(life);
     this.#counters.add('claims judged', life.desk.stats['claimsJudged']!);
+    this.#loseUnlessMended(life);
+  }
+
+  #loseUnlessMended(life: Life): void {
     const damages = this.#damaged.get(life) ?? [];
     const isMended = damages.every(({ shard, journalsLost, commits }) => {
       const now = life.shards[shard]!.stats;
@@ -315,12 +333,17 @@ class World {
   }
 
   /** What the region has not told anybody is gone, and which of the latest batches it counted. */
-  #lose(region: SimulatedRegion): void {
+  #lose(region: SimulatedRegion, untoldMs = UNTOLD_MS): void {
     const now = this.#runtime.clock.now();
     this.#lossy.add(region.name);
-    const since = now - UNTOLD_MS - (region.current?.replicator.oldestDirtyMs() ?? 0);
+    const since = now - untoldMs - (region.current?.replicator.oldestDirtyMs() ?? 0);
     for (const batch of this.#batches()) if (batch.reached.has(region.name) && (batch.answeredAt === Infinity || batch.answeredAt > since)) batch.lost = true;
     this.#counters.add('state lost');
+  }
+
+  /** For how long no peer has heard of a region. */
+  #unheardMs(region: string): number {
+    return Math.min(...[...this.#regions.values()].map(({ current }) => current?.replicator.staleness()[region] ?? Infinity));
   }
 
   #heal(): void {
@@ -368,7 +391,9 @@ class World {
       if (life.replicator.rowsWaiting() + life.replicator.documentsWaiting() > 0) return `the log of ${region.name} lacks rows`;
       if (region.queue.depth + life.windows.stats.pendingRecords + life.windows.stats.openRecords > 0) return `windows of ${region.name} wait`;
       const { claimPages = 0, verdictPages = 0, verdictsWaiting = 0 } = life.desk.stats;
-      if (claimPages + verdictPages + verdictsWaiting > 0) return `claims of ${region.name} are not settled`;
+      // A verdict for who has lost its claim is kept for a day.
+      const verdicts = this.#lossy.size > 0 ? 0 : verdictPages;
+      if (claimPages + verdicts + verdictsWaiting > 0) return `claims of ${region.name} are not settled`;
       lives.push(life);
     }
     for (const region of this.#regions.keys()) {
