@@ -328,6 +328,7 @@ describe('reading', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
       '/reactions',
+      '/streams',
       '/streams/{id}/audit',
       '/streams/{id}/flagged',
       '/streams/{id}/reactions',
