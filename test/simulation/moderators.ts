@@ -19,6 +19,8 @@ export interface Decided {
   readonly retractFrom: number | null;
   /** Until when it takes back, and holds. */
   endsAt: number;
+  /** Nobody can hear of it without its end. */
+  readonly isWhole: boolean;
 }
 
 export interface ModeratorWorld {
@@ -48,7 +50,7 @@ export class Moderator {
     const at = this.#now();
     const retractFrom = backMs === null ? null : Math.max(1, at - backMs);
     mute(this.#document(stream), { kind: 'viewer', id: viewer }, { by: this.#name, at, retractFrom });
-    this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom, endsAt: Infinity });
+    this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom, endsAt: Infinity, isWhole: false });
     this.#world.counters.add(backMs === null ? 'muted' : 'muted and taken back');
   }
 
@@ -65,7 +67,7 @@ export class Moderator {
     if (this.decided.has(`${stream} ${viewer}`)) return;
     const at = this.#now();
     retract(this.#document(stream), { kind: 'viewer', id: viewer }, { by: this.#name, at, from: Math.max(1, at - backMs) });
-    this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom: Math.max(1, at - backMs), endsAt: at });
+    this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom: Math.max(1, at - backMs), endsAt: at, isWhole: true });
     this.#world.counters.add('taken back');
   }
 

@@ -70,6 +70,7 @@ describe('seeds that found something', () => {
   it.each([
     ['a mute heard before its end: taps after the end are taken back, too', 15],
     ['a second process began from a journal that the first was about to write again', 1026],
+    ['a clock ten minutes ahead, which answers claims with unknown', 3675],
     ['verdicts for a region that had lost its claims with its disk', 12],
   ])('[SIM-1] %s (seed %i)', async (_, seed) => {
     expect((await simulateSeed(seed)).violations).toEqual([]);

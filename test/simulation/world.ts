@@ -421,7 +421,10 @@ class World {
     this.#checkStranger(truth);
     this.#checkWindows();
     this.#checkBounds();
-    for (const { current } of this.#regions.values()) if (current !== null) this.#counters.add('claims judged', current.desk.stats['claimsJudged']!);
+    for (const { current } of this.#regions.values()) {
+      this.#counters.add('claims judged', current?.desk.stats['claimsJudged'] ?? 0);
+      for (const shard of current?.shards ?? []) this.#counters.add('claims of which nobody knows', shard.stats['claimsUnknown'] ?? 0);
+    }
     const outcome = this.#outcome(quietMs, exact, ranges);
     for (const region of this.#regions.values()) await this.#stop(region);
     return outcome;
