@@ -130,7 +130,7 @@ export class Engine {
     if (isLeaving && !waiting.isEmpty && this.#outbox.session === null) this.#outbox.enter('', randomId());
     const { session, region } = this.#outbox;
     if (session === null || region === null) return;
-    const batch = session.nextBatch(waiting, this.#now());
+    const batch = this.#outbox.isSettling && !isLeaving ? null : session.nextBatch(waiting, this.#now());
     if (batch !== null) this.#connector.send([batch]);
     if (!isLeaving && this.state === 'connected') return;
     const batches = session.resends(this.#now(), true);
@@ -203,21 +203,25 @@ export class Engine {
     this.#doubt(this.#outbox.expire(now));
     this.#batchMs = batch_ms;
     if (!this.#options.watchOnly) {
-      const { token } = this.#connector;
-      this.#viewerId = this.#options.viewerId ?? subjectOf(token) ?? this.#viewerId;
-      this.#connector.hello({
-        type: 'hello',
-        session_id: session.id,
-        viewer_id: this.#viewerId,
-        ...(token === undefined ? {} : { token }),
-        ...(session.unansweredCount > 0 ? { unacked_from: session.unackedFrom } : {}),
-      });
+      this.#viewerId = this.#options.viewerId ?? subjectOf(this.#connector.token) ?? this.#viewerId;
+      this.#hello(session);
       this.#connector.send(session.resends(now, true));
     }
     this.#adopt(palette);
     this.#show(totals, false);
     if (before !== null) this.#discontinuity(before === region ? 'reconnected' : 'moved');
     this.#turn();
+  }
+
+  #hello(session: Session): void {
+    const { token } = this.#connector;
+    this.#connector.hello({
+      type: 'hello',
+      session_id: session.id,
+      viewer_id: this.#viewerId,
+      ...(token === undefined ? {} : { token }),
+      ...(session.unansweredCount > 0 ? { unacked_from: session.unackedFrom } : {}),
+    });
   }
 
   #show(totals: Totals, isFrame: boolean, takenBack = 0): void {
@@ -300,10 +304,12 @@ export class Engine {
 
   /** Sends what is due to the region that we are connected to, and answers when something will be. */
   #sendDue(now: number): number {
+    if (this.#outbox.session === null || !this.#connector.isReady) return Infinity;
+    const hasBegun = this.#outbox.renew(randomId());
     const { session, waiting } = this.#outbox;
-    if (session === null || !this.#connector.isReady) return Infinity;
+    if (hasBegun) this.#hello(session);
     const sent: BatchMessage[] = now >= session.resendAt ? session.resends(now, false) : [];
-    const mayBatch = !this.#connector.isDraining;
+    const mayBatch = !this.#connector.isDraining && !this.#outbox.isSettling;
     const batch = mayBatch && now >= this.#nextBatchAt ? session.nextBatch(waiting, now) : null;
     if (batch !== null) {
       this.#nextBatchAt = now + this.#batchMs * (1 + BATCH_JITTER * (2 * this.#platform.runtime.random.next() - 1));

@@ -121,6 +121,8 @@ export function openHttp(
   return {
     hello: (hello) => {
       sender = hello;
+      // What waits here of a session before was answered: under another one it would count again.
+      queue.clear();
     },
     send(batches) {
       for (const batch of batches) queue.set(batch.seq, batch);

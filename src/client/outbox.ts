@@ -2,8 +2,8 @@
  * What a viewer has tapped and no region has answered for good. Pure.
  *
  * What is unanswered goes with the viewer: to each region that is met, until one has answered or five minutes have
- * passed [SDK-3]. A session goes on as long as something of it is unanswered; who moves with nothing in hand begins
- * another one, so that a region that was left still remembers the last numbers that it saw.
+ * passed [SDK-3]. Its session takes no new taps then: they wait until all of it is answered, and begin another one. So the
+ * numbers of a session that moved stay within what every region remembers of it, however long the regions are apart.
  */
 
 import { Session, WaitingTaps, type SentBatch } from './session.ts';
@@ -17,20 +17,38 @@ export class Outbox {
   session: Session | null = null;
   /** The region that was met last. */
   region: string | null = null;
+  #hasMoved = false;
+
+  /** True while the session takes no new taps. */
+  get isSettling(): boolean {
+    return this.#hasMoved;
+  }
 
   /** A region was met: the session to have with it. */
   enter(region: string, newId: string): Session {
-    const hasMoved = this.region !== region && this.session?.unansweredCount === 0;
-    if (this.session === null || hasMoved) this.session = new Session(newId, ANSWER_MS_MAX);
+    if (this.region !== region && this.region !== null) this.#hasMoved = true;
     this.region = region;
+    this.session ??= new Session(newId, ANSWER_MS_MAX);
+    this.renew(newId);
     this.session.visit(region);
     return this.session;
+  }
+
+  /** Begins another session when one that moved is answered; true when it has. Its numbers go on, so that late answers meet none of them. */
+  renew(newId: string): boolean {
+    const { session, region } = this;
+    if (!this.#hasMoved || session === null || region === null || session.unansweredCount > 0) return false;
+    this.#hasMoved = false;
+    this.session = new Session(newId, ANSWER_MS_MAX, session.nextSeq);
+    this.session.visit(region);
+    return true;
   }
 
   /** Gives the session up: a region and we do not agree on its numbers. Answers what is in doubt now. */
   abandon(): SentBatch[] {
     const batches = this.expire(Infinity);
     this.session = this.region = null;
+    this.#hasMoved = false;
     return batches;
   }
 

@@ -84,16 +84,22 @@ export class Session {
   readonly id: string;
   readonly #answerMs: number;
   readonly #unanswered = new Map<number, SentBatch>();
-  #nextSeq = 1;
+  #nextSeq: number;
   /** Where batches are sent now; empty where that does not matter. */
   #region = '';
   /** The soonest time at which a batch may be sent again on the same connection; Infinity when none may. */
   resendAt = Infinity;
 
-  /** Without an answer for `answerMs` a batch is sent again, also while the connection stands. */
-  constructor(id: string, answerMs = Infinity) {
+  /** Without an answer for `answerMs` a batch is sent again, also while the connection stands. Numbers begin with `nextSeq`. */
+  constructor(id: string, answerMs = Infinity, nextSeq = 1) {
     this.id = id;
     this.#answerMs = answerMs;
+    this.#nextSeq = nextSeq;
+  }
+
+  /** The number of the next batch. */
+  get nextSeq(): number {
+    return this.#nextSeq;
   }
 
   get unansweredCount(): number {

@@ -172,6 +172,10 @@ export class ViewerSocket {
     if (this.#state === 'watcher') {
       return this.#refuse('hello-timeout', 'The hello came too late. Connect again and say hello at once.');
     }
+    if (this.#state === 'sender' && hello.viewer_id === this.#viewer) {
+      this.#session = hello.session_id;
+      return;
+    }
     if (this.#state !== 'new') throw new MalformedMessage('hello was said already');
     // Who has taps that were not answered was here before.
     if (this.#isLate && hello.unacked_from === undefined) return this.#refuse('stream-draining', DRAINING_TEXT);

@@ -147,13 +147,25 @@ describe.each([SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK])('over %s', (subprotocol) 
 });
 
 describe('hello', () => {
-  it('[EDGE-33] a batch before hello, or a second hello, is malformed', async () => {
+  it('[EDGE-33] a batch before hello, or a hello of another viewer, is malformed', async () => {
     const early = await player().welcomed();
     early.send(batch(1));
     await early.closes(4400, /hello first/);
     const twice = await player().welcomed();
-    twice.send(hello, hello);
+    twice.send(hello, { ...hello, viewer_id: 'somebody-else' } as ClientMessage);
     await twice.closes(4400, /already/);
+  });
+
+  it('[EDGE-46] a second hello of the same viewer begins another session, and answers of the first still come', async () => {
+    const ann = await player().welcomed();
+    region.holds = true;
+    ann.send({ ...hello, session_id: 'first' } as ClientMessage, batch(7));
+    await eventually(() => expect(region.batches.at(-1)).toMatchObject({ session: 'first', sequence: 7 }));
+    ann.send({ ...hello, session_id: 'second' } as ClientMessage, batch(8));
+    await eventually(() => expect(region.batches.at(-1)).toMatchObject({ session: 'second', sequence: 8 }));
+    region.release();
+    await eventually(() => expect(ann.of('ack').map(({ seq }) => seq)).toEqual([7, 8]));
+    region.holds = false;
   });
 
   it('[EDGE-33] a socket that says nothing watches, and may no longer send', async () => {
