@@ -16,7 +16,7 @@ import { createAggregator, type Aggregator } from './aggregator/aggregator.ts';
 import type { Ingest } from './aggregator/ingest.ts';
 import { ClaimsDesk } from './aggregator/claims-desk.ts';
 import { sessionsHeldFrom } from './aggregator/claims-horizon.ts';
-import { shardOf } from './aggregator/shards.ts';
+import { Spreads, joinFlagged } from './aggregator/spread.ts';
 import { readHistory } from './analytics/history.ts';
 import { createJetstreamWindowQueue } from './analytics/jetstream-window-queue.ts';
 import { Persister } from './analytics/persister.ts';
@@ -32,7 +32,7 @@ import type { Config } from './config.ts';
 import { createEdge } from './edge/server.ts';
 import { COMMIT_RETENTION_MS, type Commit, type HotStore } from './hot-store/hot-store.ts';
 import { createJetstreamStore } from './hot-store/jetstream-store.ts';
-import { createControlPlane, logKeyOf, policyDocuments } from './moderation/control-plane.ts';
+import { createControlPlane, logKeyOf, policyDocuments, streamsWithPolicies } from './moderation/control-plane.ts';
 import { StreamLives } from './moderation/stream-life.ts';
 import { createAdminServer } from './observability/admin-server.ts';
 import { createHealth } from './observability/health.ts';
@@ -80,6 +80,8 @@ const DRAIN_MS = 2_000;
 const COMPACT_POLICIES_MS = 10 * 60_000;
 /** How often it is looked for streams that are over. */
 const FORGET_STREAMS_MS = 1_000;
+/** One that nothing is written about. */
+const ANY_STREAM = '' as StreamId;
 const VERSION = '0.1.0';
 
 /** The adapters of a real region: NATS with JetStream, and Postgres when a URL is configured. */
@@ -123,7 +125,8 @@ export async function startRegion(
   const ledger = new Ledger();
   const lives = new StreamLives((stream) => ledger.hasForgotten(stream), config.endedGraceMs);
   const shards: Aggregator[] = [];
-  const shardFor = (stream: StreamId): Aggregator => shards[shardOf(stream, shardCount)]!;
+  const spreads = new Spreads(shardCount);
+  const shardsFor = (stream: StreamId): Aggregator[] => spreads.shardsOf(stream).map((shard) => shards[shard]!);
   let fence: (reason: string) => void = () => {};
   const fenced = new Promise<string>((resolve) => {
     fence = resolve;
@@ -131,7 +134,8 @@ export async function startRegion(
 
   const desk = new ClaimsDesk({
     region,
-    shardFor,
+    shardFor: (stream, session) => shards[spreads.shardOfBatch({ stream, session, viewer: '' })]!,
+    shardsFor,
     shards: () => shards,
     markDocument: (key) => replicator.markDocument(key),
     runtime,
@@ -159,8 +163,8 @@ export async function startRegion(
     policyOf,
     staleness: () => replicator.staleness(),
     peerViewers: (stream) => replicator.viewers(stream),
-    currentActor: (stream) => shardFor(stream).actor ?? '',
-    acknowledged: (stream) => shardFor(stream).acknowledged(stream),
+    currentActors: (stream) => shardsFor(stream).map(({ actor }) => actor ?? ''),
+    acknowledged: (stream) => shardsFor(stream).reduce((taps, shard) => taps + shard.acknowledged(stream), 0),
     observeFrameMs: metrics.observeFrameMs,
   });
   const windows = new WindowPublisher({
@@ -184,7 +188,7 @@ export async function startRegion(
     const aggregator: Aggregator = createAggregator({
       region,
       shard,
-      owns: (stream) => shardOf(stream, shardCount) === shard,
+      owns: (stream, origin) => spreads.owns(shard, stream, origin),
       hotStore: hotStore(shard),
       ledger,
       runtime,
@@ -221,17 +225,17 @@ export async function startRegion(
 
   plane.onPolicy((stream) => {
     if (stream !== null) lives.heard(stream, plane.endedAt(stream), runtime.clock.now());
-    for (const shard of stream === null ? shards : [shardFor(stream)]) shard.policyChanged(stream);
+    for (const shard of stream === null ? shards : shardsFor(stream)) shard.policyChanged(stream);
   });
 
   const feed = broadcaster.connectEdge();
-  const ports = { ingest: { submit: (batch, done) => shardFor(batch.stream).submit(batch, done) } satisfies Ingest, feed };
+  const ports = { ingest: { submit: (batch, done) => shards[spreads.shardOfBatch(batch)]!.submit(batch, done) } satisfies Ingest, feed };
   const edge = await createEdge({
     region,
     config,
     ...(options.between?.(ports) ?? ports),
     history: windowStore && ((query) => readHistory(windowStore, query)),
-    flagged: (stream) => Promise.resolve(shardFor(stream).flagged(stream)),
+    flagged: (stream) => Promise.resolve(joinFlagged(shardsFor(stream).map((shard) => shard.flagged(stream)))),
     stored: windowStore && ((stream) => windowStore.stored(stream)),
     peers: () =>
       replicator.peers().map(({ region: peer, connected, stalenessMs, digestEqual, position }) => ({
@@ -302,6 +306,7 @@ export async function startRegion(
     const { port: adminPort } = await admin.listen();
     // Own rows first: the epochs of earlier lives are among them.
     await replicator.recover();
+    spreads.read(streamsWithPolicies(plane), (stream) => policyOf(stream).spread, policyOf(ANY_STREAM).spread);
     // Before shards read their journals back, in which streams stand that are over.
     forgetStreams();
     stopForgetting = runtime.timers.every(FORGET_STREAMS_MS, forgetStreams);

@@ -31,8 +31,10 @@ import type { ClaimWork } from './claim-works.ts';
 
 export interface ClaimsDeskParts {
   readonly region: string;
-  /** The shard of a stream. */
-  readonly shardFor: (stream: StreamId) => { hear(work: ClaimWork): boolean };
+  /** The shard that the batches of a session go to. */
+  readonly shardFor: (stream: StreamId, session: string) => { hear(work: ClaimWork): boolean };
+  /** All that count a stream: in which of them a claim is pending depends on who made it. Absent where there is one. */
+  readonly shardsFor?: (stream: StreamId) => readonly { hear(work: ClaimWork): boolean }[];
   readonly shards: () => Iterable<{ pendingClaims(): Iterable<ClaimRecord> }>;
   /** A document has changed, come into being, or gone. */
   readonly markDocument: (key: string) => boolean;
@@ -149,7 +151,12 @@ export class ClaimsDesk {
   }
 
   #deliver(key: string, from: string, verdicts: readonly Verdict[]): void {
-    const left = verdicts.filter((verdict) => !this.#parts.shardFor(verdict.stream).hear({ kind: 'verdict', from, verdict }));
+    const left = verdicts.filter((verdict) => {
+      const { shardFor, shardsFor = () => [shardFor(verdict.stream, verdict.session)] } = this.#parts;
+      // Told to those again who have heard it, it changes nothing.
+      const heard = shardsFor(verdict.stream).map((shard) => shard.hear({ kind: 'verdict', from, verdict }));
+      return heard.includes(false);
+    });
     if (left.length > 0) this.#undelivered.set(key, { from, verdicts: left });
     else this.#undelivered.delete(key);
   }
@@ -191,7 +198,7 @@ export class ClaimsDesk {
         asked.delete(number);
         if (verdict !== null && this.#heard.get(answersKey) === heard) this.#answer(answersKey, heard, number, verdict);
       };
-      if (this.#parts.shardFor(claim.stream).hear({ kind: 'claim', claim, at, done })) asked.add(number);
+      if (this.#parts.shardFor(claim.stream, claim.session).hear({ kind: 'claim', claim, at, done })) asked.add(number);
     }
   }
 

@@ -6,6 +6,7 @@
  * they belong to the actors of earlier lives and stand in the ledger.
  */
 
+import { parseActorId, type ActorId } from '../../crdt/actor.ts';
 import type { StreamId } from '../../crdt/ids.ts';
 import { JUDGE_LIMITS, Judge, type JudgeLimits } from '../antispam/judge.ts';
 import { COMMIT_RETENTION_MS, type ClaimRecord, type Commit, type CommitRow, type Contribution, type Correction, type SessionRecord } from '../hot-store/hot-store.ts';
@@ -16,6 +17,7 @@ import { CONTRIBUTION_DEFAULTS, Contributions, contributionBytesMax, type Contri
 import { Corrections, correctionBytesMax } from './corrections.ts';
 import { NO_STREAM, OwnCounts, rowBytesMax } from './own-counts.ts';
 import { Sessions, recordBytesMax } from './sessions.ts';
+import type { Origin } from './spread.ts';
 
 export interface ShardState {
   readonly counts: OwnCounts;
@@ -113,26 +115,32 @@ function* allRecords({ counts, sessions, contributions, corrections, claims }: S
 }
 
 /** Joins what a recovered commit says of this shard's streams; false when some sessions found no room. */
-export function restore({ counts, sessions, contributions, claims }: ShardState, commit: Commit, owns: (stream: StreamId) => boolean): boolean {
+export function restore({ counts, sessions, contributions, claims }: ShardState, commit: Commit, owns: (stream: StreamId, origin: Origin) => boolean): boolean {
   let complete = true;
+  const byWriter = madeBy(commit.actor);
   for (const record of commit.sessions) {
-    if (!owns(record.stream)) continue;
+    if (!owns(record.stream, { session: record.session })) continue;
     const scope = counts.open(record.stream)?.scope;
     if (scope === undefined || !sessions.join(scope, record, commit.at)) complete = false;
   }
   for (const contribution of commit.contributions) {
-    if (!owns(contribution.stream)) continue;
+    if (!owns(contribution.stream, contribution.actor === null ? byWriter : madeBy(contribution.actor))) continue;
     const scope = counts.open(contribution.stream)?.scope;
     const number = counts.numberOf(contribution.emoji);
     if (scope !== undefined && number >= 0) contributions.join(scope, number, contribution, commit.actor);
   }
   for (const record of commit.claims ?? []) {
-    if (!owns(record.stream)) continue;
+    // The name of a page begins with the shard that made its claims.
+    if (!owns(record.stream, { madeBy: Number.parseInt(record.page, 10) })) continue;
     // What is given back needs its stream.
     if (counts.open(record.stream) === undefined) complete = false;
     claims.join(record);
   }
   return complete;
+}
+
+function madeBy(actor: ActorId): Origin {
+  return { madeBy: parseActorId(actor).shard };
 }
 
 /** All commits are joined. */

@@ -14,13 +14,14 @@ import type { Ledger } from '../../crdt/ledger.ts';
 import { backoffMs } from '../../regions/backoff.ts';
 import { sleep, type Log, type Runtime } from '../../regions/runtime.ts';
 import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type HotStore } from '../hot-store/hot-store.ts';
+import type { Origin } from './spread.ts';
 import { restore, restored, wholeState, type Changes, type ShardState } from './shard-state.ts';
 
 export interface WriterParts {
   readonly region: string;
   readonly shard: number;
-  /** Whether a stream is this shard's; the journal may hold commits of others. */
-  readonly owns: (stream: StreamId) => boolean;
+  /** Whether what is recovered of a stream is this shard's; the journal may hold commits of others. */
+  readonly owns: (stream: StreamId, origin: Origin) => boolean;
   readonly hotStore: HotStore;
   readonly ledger: Ledger;
   readonly runtime: Runtime;

@@ -44,9 +44,9 @@ export interface BroadcasterParts {
   readonly staleness: () => Readonly<Record<string, number | null>>;
   /** Viewers of a stream in the peer regions, as far as known. */
   readonly peerViewers: (stream: StreamId) => number;
-  /** The actor that the stream's shard writes as now. */
-  readonly currentActor: (stream: StreamId) => string;
-  /** Taps of a stream that the current actor's process acknowledged as accepted. */
+  /** The actors that the stream's shards write as now, the home shard's first. */
+  readonly currentActors: (stream: StreamId) => readonly string[];
+  /** Taps of a stream that this process acknowledged as accepted. */
   readonly acknowledged: (stream: StreamId) => number;
   readonly level?: () => Level;
   /** Told how long each tick took. */
@@ -242,12 +242,14 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
   }
 
   function books(stream: StreamId): StreamBooks {
+    const actors = parts.currentActors(stream);
     return {
       stream,
       region,
       digest: ledger.streamDigest(stream),
       entries: bookEntries(ledger.tally(stream)),
-      actor: parts.currentActor(stream),
+      actor: actors[0] ?? '',
+      ...(actors.length > 1 ? { actors } : {}),
       acknowledged: parts.acknowledged(stream),
     };
   }

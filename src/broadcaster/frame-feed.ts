@@ -51,9 +51,11 @@ export interface StreamBooks {
   /** Equal on regions that hold the same entries. */
   readonly digest: string;
   readonly entries: readonly BookEntry[];
-  /** The actor that this region's shard writes as now. */
+  /** The actor that this region's shard, of several the home shard, writes as now. */
   readonly actor: string;
-  /** Taps acknowledged as accepted by that actor's process, counted apart from the ledger. */
+  /** Those of all its shards that count the stream; absent when there is one. */
+  readonly actors?: readonly string[];
+  /** Taps acknowledged as accepted by the process of these actors, counted apart from the ledger. */
   readonly acknowledged: number;
 }
 

@@ -28,12 +28,14 @@ export function auditRoute(
         within(runtime.timers, limits.answerMsMax, feed.books(stream)),
         storedEntries(stream),
       ]);
-      const own = books.entries.filter((entry) => entry.actor === books.actor);
+      const actors = books.actors ?? [books.actor];
+      const own = books.entries.filter((entry) => actors.includes(entry.actor));
       return {
         stream_id: stream,
         region: books.region,
         digest: books.digest,
         actor: books.actor,
+        ...(books.actors === undefined ? {} : { actors: [...books.actors] }),
         acknowledged: books.acknowledged,
         counted: own.reduce((sum, entry) => sum + entry.increments, 0),
         entries: books.entries.map(inSnakeCase),

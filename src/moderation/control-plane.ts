@@ -297,3 +297,11 @@ export function policyDocuments(plane: ControlPlane): DocumentKind {
     },
   };
 }
+
+/** The streams that have documents of their own. */
+export function* streamsWithPolicies(plane: Pick<ControlPlane, 'documents'>): Generator<StreamId> {
+  for (const document of plane.documents()) {
+    const stream = subjectOfDocument(document)?.stream ?? null;
+    if (stream !== null) yield stream;
+  }
+}

@@ -39,7 +39,7 @@ function build(options: Partial<BroadcasterOptions> = {}): Broadcaster {
     policyOf: (stream) => (stream === DERBY ? policy : DEFAULT_POLICY),
     staleness: () => ({ ...staleness }),
     peerViewers: () => peerViewers,
-    currentActor: () => 'us/0/1',
+    currentActors: () => ['us/0/1'],
     acknowledged: () => 42,
     level: () => level,
     options,

@@ -125,7 +125,7 @@ export class Life {
       policyOf,
       staleness: () => this.replicator.staleness(),
       peerViewers: (stream) => this.replicator.viewers(stream),
-      currentActor: (stream) => shardFor(stream).actor ?? '',
+      currentActors: (stream) => [shardFor(stream).actor ?? ''],
       acknowledged: (stream) => shardFor(stream).acknowledged(stream),
       options: { frameMs: 400 },
     });

@@ -14,7 +14,9 @@ export interface Books {
   readonly digest: string;
   /** The actor that the region writes as now. */
   readonly actor: string;
-  /** Taps acknowledged as counted by that actor. */
+  /** All of them, where several shards count the stream. */
+  readonly actors?: readonly string[];
+  /** Taps acknowledged as counted by these. */
   readonly acknowledged: number;
   readonly entries: readonly Entry[];
   /** What the database holds, or why that is not known. */
@@ -55,6 +57,7 @@ function parseBooks(document: unknown): Books {
     region: text(fields['region'], 'region'),
     digest: text(fields['digest'], 'digest'),
     actor: text(fields['actor'], 'actor'),
+    ...(Array.isArray(fields['actors']) ? { actors: fields['actors'].map((actor) => text(actor, 'actor')) } : {}),
     acknowledged: count(fields['acknowledged'], 'acknowledged'),
     entries: entries(fields['entries']),
     stored:

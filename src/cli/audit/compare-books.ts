@@ -57,10 +57,10 @@ function compareDatabase({ region, stored }: Books, truth: EntryMap): Difference
   return compareEntries('stored', `the database asked by ${region}`, truth, joinEntries([stored]));
 }
 
-function compareAcknowledged({ region, actor, acknowledged, entries }: Books): Difference[] {
-  const counted = sum(entries.filter((entry) => entry.actor === actor).map((entry) => entry.increments));
+function compareAcknowledged({ region, actor, actors = [actor], acknowledged, entries }: Books): Difference[] {
+  const counted = sum(entries.filter((entry) => actors.includes(entry.actor)).map((entry) => entry.increments));
   if (counted === acknowledged) return [];
-  return [{ kind: 'acknowledged', text: `${region} acknowledged ${acknowledged} taps as ${actor} and counted ${counted}` }];
+  return [{ kind: 'acknowledged', text: `${region} acknowledged ${acknowledged} taps as ${actors.join(', ')} and counted ${counted}` }];
 }
 
 function compareEntries(kind: Difference['kind'], who: string, truth: EntryMap, held: EntryMap): Difference[] {
