@@ -7,7 +7,7 @@ import { parseDuration, parseId } from './arguments.ts';
 import { fetchBooks } from './audit/books.ts';
 import { compareBooks, type Comparison } from './audit/compare-books.ts';
 import { addEndpointOptions, findEndpoints, type EndpointOptions } from './endpoints.ts';
-import { EXIT_CODES } from './failure.ts';
+import { CommandFailure, EXIT_CODES } from './failure.ts';
 
 interface AuditOptions extends EndpointOptions {
   readonly stream: string;
@@ -51,11 +51,22 @@ Examples:
 async function runAudit(options: AuditOptions): Promise<void> {
   const endpoints = await findEndpoints(options);
   const until = realRuntime.clock.now() + options.wait;
-  let audit = await auditOnce(endpoints, options);
-  while (audit.differences.length > 0 && realRuntime.clock.now() < until) {
+  for (;;) {
+    const audit = await auditOnce(endpoints, options).catch((error: unknown) => {
+      // A region that is being restarted answers later, as one that is catching up agrees later.
+      if (isUnreachable(error) && realRuntime.clock.now() < until) return null;
+      throw error;
+    });
+    if (audit !== null && (audit.differences.length === 0 || realRuntime.clock.now() >= until)) return finish(audit, options);
     await sleep(realRuntime.timers, RETRY_MS);
-    audit = await auditOnce(endpoints, options);
   }
+}
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof CommandFailure && error.reason === 'unreachable';
+}
+
+function finish(audit: Audit, options: AuditOptions): void {
   print(audit, options);
   if (audit.differences.length > 0) process.exitCode = EXIT_CODES.no;
 }

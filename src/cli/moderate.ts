@@ -10,6 +10,7 @@ import type * as Y from 'yjs';
 import { subjectOfDocument, streamDocument, LIMIT_SCOPES, type DocumentName, type LimitScope } from '../moderation/policy-content.ts';
 import { isId, type StreamId } from '../../crdt/ids.ts';
 import {
+  contentOf,
   endStream,
   lift,
   mute,
@@ -135,6 +136,7 @@ function actionsOn(document: DocumentName): Command {
     .argument('<state>', 'live or draining', oneOf(['live', 'draining'] as const))
     .action((state: 'live' | 'draining', options: ModeratorOptions) =>
       edit(document, options, (doc, decision) => {
+        if (contentOf(doc).content.endedAt !== null) throw new CommandFailure('no', 'the stream has ended, and an end is final');
         setState(doc, state, decision);
         return `${state} now`;
       }),

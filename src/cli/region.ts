@@ -15,7 +15,7 @@ export interface RegionReady {
 }
 
 const STOP_MS_MAX = 30_000;
-const NAME_WIDTH = 24;
+const NAME_WIDTH = 2 + Math.max(...VARIABLES.map(([name]) => name.length));
 
 export function addRegionCommand(program: Command): void {
   program
