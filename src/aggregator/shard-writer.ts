@@ -139,8 +139,18 @@ export class ShardWriter {
   }
 
   async #beginAgain(): Promise<void> {
-    await this.#recover(new Set());
+    const found = await this.#recover(new Set());
+    for (const actor of [...found.keys(), ...this.#parts.ledger.actors()]) {
+      // The journal that was lost was its successor's: who was followed must not take the shard back.
+      if (this.#isSuccessor(actor)) throw new HotStoreFenced(`${actor} has followed ${this.#actor}`);
+    }
     if (!(await this.#parts.hotStore.begin(this.#actor!))) throw new HotStoreUnavailable('another process begins, too');
+  }
+
+  #isSuccessor(actor: ActorId): boolean {
+    const own = parseActorId(this.#actor);
+    const { region, shard, epoch } = parseActorId(actor);
+    return region === own.region && shard === own.shard && epoch > own.epoch;
   }
 
   async #commit(changes: Changes, at: number): Promise<Commit> {

@@ -72,6 +72,8 @@ describe('seeds that found something', () => {
     ['a second process began from a journal that the first was about to write again', 1026],
     ['a clock ten minutes ahead, which answers claims with unknown', 3675],
     ['verdicts for a region that had lost its claims with its disk', 12],
+    ['a first process that woke to a lost journal and took the shard back', 5465],
+    ['the same, with a journal that was rolled back', 4602],
   ])('[SIM-1] %s (seed %i)', async (_, seed) => {
     expect((await simulateSeed(seed)).violations).toEqual([]);
   });
