@@ -116,7 +116,9 @@ function isRunning(pid: number): boolean {
 
 async function expectGone(pids: readonly number[]): Promise<void> {
   await vi.waitFor(() => expect(pids.filter(isRunning)).toEqual([]), { timeout: 15_000 });
-  for (const offset of [0, 1, 2, 3, 101, 102, 103]) expect(await isFree(port + offset)).toBe(true);
+  for (const offset of [0, 1, 2, 3, 101, 102, 103]) {
+    await vi.waitFor(async () => expect(await isFree(port + offset), `port ${port + offset}`).toBe(true), { timeout: 15_000 });
+  }
 }
 
 describe.skipIf(!natsAvailable)('on real nats-servers', () => {
