@@ -232,8 +232,9 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
   it('[CONS-26] every control is reached with Tab, is seen to have the focus, and lets it go', async () => {
     const page = await moderator('us', 'finals');
     await inStep(page);
+    // The policy in force brings palette and limits, a moment after the document is in step.
+    await expect.poll(() => page.locator(':is(a, button, input, select):visible:enabled').count(), WAIT).toBeGreaterThan(30);
     const controls = await page.evaluate<number>(`(globalThis.missed = new Set([...document.querySelectorAll('a, button, input, select')].filter((control) => !control.disabled && control.checkVisibility()))).size`);
-    expect(controls).toBeGreaterThan(30);
     const unseen: string[] = [];
     for (let press = 0; press < controls + 10; press++) {
       await page.keyboard.press('Tab');
