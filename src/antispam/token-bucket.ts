@@ -19,8 +19,11 @@ export const SHARED_COLUMN = FIRST_COLUMN + COLUMNS;
 const KEPT_FULL_MS = 60_000;
 const SWEPT_PER_INSERT = 4;
 const SWEPT_WHEN_FULL = 256;
-/** Times near 2×10^12 ms have a grain of 2×10^-4 ms, so a due token may look a hair short. */
-const TOKEN_GRAIN = 1e-3;
+/**
+ * Times near 2×10^12 ms have a grain of 2×10^-4 ms, so a due token may look a hair short. Half of a thousandth: between whole
+ * milliseconds and at whole rates, tokens differ by thousandths, and a tap that comes 1 ms early has no token yet.
+ */
+const TOKEN_GRAIN = 5e-4;
 
 /** Whether the row of a bucket that is full may go; `isPressed` when somebody waits for its place. */
 export type MayForget = (rows: Int32Array, row: number, now: number, isPressed: boolean) => boolean;

@@ -25,6 +25,14 @@ describe('token bucket', () => {
     expect(buckets.ask(0, 'viewer', 100, START + 60_000, LIMITS)).toBe(40);
   });
 
+  it('[AGG-20] gives no token a millisecond early, also at one a second', () => {
+    const buckets = new Buckets(100, 1);
+    const limits = { tapsPerSecondMax: 1, tapBurstMax: 5 };
+    expect(buckets.ask(0, 'viewer', 5, START, limits)).toBe(5);
+    expect(buckets.ask(0, 'viewer', 5, START + 4999, limits)).toBe(4);
+    expect(buckets.ask(0, 'viewer', 5, START + 5000, limits)).toBe(1);
+  });
+
   it('[AGG-20] gives each viewer of each stream a bucket of their own', () => {
     const buckets = new Buckets(100, 1);
     expect(buckets.ask(0, 'a', 40, START, LIMITS)).toBe(40);
