@@ -29,6 +29,8 @@ export interface Config {
   readonly viewersMax: number;
   /** Proxies of one's own in front, whose `X-Forwarded-For` is believed. */
   readonly proxies: number;
+  /** How long a stop takes to let load balancers notice (the first half) and to send viewers away (the second); at once when absent. */
+  readonly drainMs?: number;
   /** How long what is known of a stream is kept after its end; the same in all regions, and not below ten minutes but in tests. */
   readonly endedGraceMs?: number;
 }
@@ -52,6 +54,7 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
   ['OVATION_POLICY_FILE', 'path of a policy document: palette, limits, ended streams'],
   ['OVATION_LOG_LEVEL', 'debug, info, warn, error or silent (default info)'],
   ['OVATION_VIEWERS_MAX', 'viewer connections at most (default 50000)'],
+  ['OVATION_DRAIN_SECONDS', 'how long a stop takes to be noticed by load balancers and to send viewers away (default 10, 0 to 20)'],
   ['OVATION_ENDED_GRACE_SECONDS', 'how long an ended stream is kept, the same in all regions (default 600, 600 to 86400)'],
   ['OVATION_PROXIES', 'proxies in front that append to X-Forwarded-For (default 0: the header is ignored)'],
 ];
@@ -83,6 +86,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logLevel,
     viewersMax: integer('OVATION_VIEWERS_MAX', read, 50_000, 1, 1_000_000),
     proxies: integer('OVATION_PROXIES', read, 0, 0, 8),
+    drainMs: 1000 * integer('OVATION_DRAIN_SECONDS', read, 10, 0, 20),
     endedGraceMs: 1000 * integer('OVATION_ENDED_GRACE_SECONDS', read, 600, 600, 86_400),
   });
 }

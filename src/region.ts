@@ -2,7 +2,8 @@
  * The composition root: builds one region from its configuration, starts it in order, stops it in order.
  *
  * Start: own log read back → shards recovered from their hot stores → replication, frames, windows → the
- * edge listens. Stop: not ready → edge drained → shards flushed → windows and rows handed over → closed.
+ * edge listens. Stop: not ready, but serving until load balancers have noticed → edge drained → shards
+ * flushed → windows and rows handed over → closed.
  * This and `cli/` are the only places that choose adapters.
  */
 
@@ -11,7 +12,7 @@ import { Ledger } from '../crdt/ledger.ts';
 import type { LogReader, LogWriter } from '../regions/log.ts';
 import { createNatsLogReader, createNatsLogWriter } from '../regions/nats-log.ts';
 import { createReplicator } from '../regions/replicator.ts';
-import type { Log, Runtime } from '../regions/runtime.ts';
+import { sleep, type Log, type Runtime } from '../regions/runtime.ts';
 import { createAggregator, type Aggregator } from './aggregator/aggregator.ts';
 import type { Ingest } from './aggregator/ingest.ts';
 import { ClaimsDesk } from './aggregator/claims-desk.ts';
@@ -67,6 +68,7 @@ export interface Region {
   readonly adminPort: number;
   /** Resolves with the reason when another process has taken this region's place; the region must be stopped. */
   readonly fenced: Promise<string>;
+  /** Over the time that is configured for it; a region that is fenced, or becomes so meanwhile, goes at once. */
   stop(): Promise<void>;
 }
 
@@ -74,8 +76,8 @@ export interface Region {
 const UNPUBLISHED_ROWS_MS_MAX = COMMIT_RETENTION_MS / 2;
 /** Older than this, peers fall behind, and a load balancer should prefer another region. */
 const LOG_LATE_MS = 10_000;
-/** How long viewers have to leave before their sockets are closed. */
-const DRAIN_MS = 2_000;
+/** How long the last viewers that are sent away have for their answers and their goodbye. */
+const GRACE_MS = 2_000;
 /** How often policies are looked through for what nobody needs any more. */
 const COMPACT_POLICIES_MS = 10 * 60_000;
 /** How often it is looked for streams that are over. */
@@ -131,6 +133,8 @@ export async function startRegion(
   const fenced = new Promise<string>((resolve) => {
     fence = resolve;
   });
+  const useless = new AbortController();
+  void fenced.then(() => useless.abort());
 
   const desk = new ClaimsDesk({
     region,
@@ -290,9 +294,12 @@ export async function startRegion(
 
   const stop = async (): Promise<void> => {
     health.drain();
+    const drainMs = started ? (config.drainMs ?? 0) : 0;
+    // Until load balancers have seen that it is not ready, they go on sending viewers here.
+    await sleep(runtime.timers, drainMs / 2, useless.signal);
+    await edge.stop({ drainMs: useless.signal.aborted ? 0 : drainMs / 2, graceMs: GRACE_MS });
     stopCompacting();
     stopForgetting();
-    await edge.stop({ graceMs: DRAIN_MS });
     desk.stop();
     await Promise.all(shards.map((shard) => shard.stop()));
     broadcaster.stop();

@@ -8,6 +8,7 @@ import { auditRoute } from './audit-route.ts';
 import type { Authenticator } from './auth.ts';
 import { consoleRoute } from './console-route.ts';
 import { controlRoute } from './control-route.ts';
+import type { Door } from './door.ts';
 import { flaggedRoute } from './flagged-route.ts';
 import { historyRoute } from './history-route.ts';
 import { BODY_BYTES_MAX, type EdgeLimits, type EdgeOptions } from './options.ts';
@@ -27,6 +28,7 @@ export async function createHttpServer(
   options: EdgeOptions,
   limits: EdgeLimits,
   authenticator: Authenticator,
+  door: Door,
 ): Promise<{ readonly app: FastifyInstance; readonly stats: PostStats }> {
   const stats: PostStats = { posts: 0, postedReactions: 0, postsInFlight: 0, postsRefused: 0 };
   const app = fastify({
@@ -42,8 +44,12 @@ export async function createHttpServer(
   });
   app.server.maxConnections = options.config.viewersMax + HTTP_CONNECTIONS_MAX;
   app.setValidatorCompiler(() => () => true);
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
+    if (!door.isClosed) return;
+    reply.header('connection', 'close');
+    // Nothing of it was read. Whose post was being read when the door closed gets the answer.
+    if (request.method === 'POST') throw door.refusal();
   });
   answerProblems(app, options.log);
   const { origins } = options.config;

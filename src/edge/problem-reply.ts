@@ -12,7 +12,7 @@ import { Problem } from './problem.ts';
 export function sendProblem(reply: FastifyReply, problem: Problem, extension: object = {}): FastifyReply {
   const document = problemDocument(problem.problem, problem.message);
   if (problem.retryAfterMs !== undefined) {
-    reply.header('retry-after', String(Math.max(1, Math.ceil(problem.retryAfterMs / 1000))));
+    reply.header('retry-after', String(retryAfterSeconds(problem.retryAfterMs)));
   }
   if (problem.problem === 'unauthenticated') reply.header('www-authenticate', 'Bearer');
   return reply.code(document.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify({ ...document, ...extension }));
@@ -63,15 +63,25 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? ['request-timeout', 'Send a whole request within 10 s.']
         : ['malformed', 'This is not HTTP/1.1.'];
-  const document = problemDocument(name, detail);
+  endWithProblem(socket, new Problem(name, detail));
+}
+
+/** A problem as the last answer on a bare socket. */
+export function endWithProblem(socket: Socket, { problem, message, retryAfterMs }: Problem): void {
+  const document = problemDocument(problem, message);
   const body = JSON.stringify(document);
   const head = [
     `HTTP/1.1 ${document.status} ${document.title}`,
     `content-type: ${PROBLEM_MEDIA_TYPE}`,
     `content-length: ${Buffer.byteLength(body)}`,
+    ...(retryAfterMs === undefined ? [] : [`retry-after: ${retryAfterSeconds(retryAfterMs)}`]),
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
   // Who goes on sending is not listened to.
   socket.destroySoon();
+}
+
+function retryAfterSeconds(retryAfterMs: number): number {
+  return Math.max(1, Math.ceil(retryAfterMs / 1000));
 }

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { createAuthenticator } from './auth.ts';
 import { createControlServer } from './control-server.ts';
 import type { ControlStats } from './control-socket.ts';
+import { Door } from './door.ts';
 import type { Fanout } from './fanout.ts';
 import { createHttpServer } from './http-server.ts';
 import { EDGE_LIMITS, type EdgeOptions } from './options.ts';
@@ -25,10 +26,13 @@ const BACKLOG = 4_096;
 export interface Edge {
   /** Rejects when the port is taken. */
   listen(): Promise<{ readonly port: number }>;
-  /** Sends viewers away in good order, within about `graceMs`. */
-  stop(options: { readonly graceMs: number }): Promise<void>;
+  /**
+   * Sends viewers away in good order: from now on nobody comes in any more, those who are here are told to go one after another
+   * within `drainMs` (default: at once), and who has not gone about `graceMs` later is cut.
+   */
+  stop(options: { readonly graceMs: number; readonly drainMs?: number }): Promise<void>;
   /** Gauges are `sockets`, `members`, `inFlight` and `postsInFlight`; the rest are counters. */
-  readonly stats: Readonly<SocketStats & Fanout['stats'] & PostStats>;
+  readonly stats: Readonly<SocketStats & Fanout['stats'] & PostStats & Door['stats']>;
   /** Of the moderators' sockets; a gauge is `sockets`. */
   readonly controlStats: Readonly<ControlStats> | null;
 }
@@ -37,11 +41,13 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const limits = { ...EDGE_LIMITS, ...options.limits };
   const { config, runtime, log } = options;
   const authenticator = createAuthenticator(config.jwt, runtime.clock, log, (sub) => options.control?.plane.revokedBefore(sub) ?? null);
-  const { app, stats: posts } = await createHttpServer(options, limits, authenticator);
-  const sockets = createSocketServer(options, limits, authenticator);
+  const door = new Door(runtime.random);
+  const { app, stats: posts } = await createHttpServer(options, limits, authenticator, door);
+  const sockets = createSocketServer(options, limits, authenticator, door);
   const control = options.control && createControlServer({ ...options.control, authenticator, origins: config.origins, runtime, log });
   app.server.on('upgrade', (request, raw, head) => {
-    if (control?.serves(request.url)) control.upgrade(request, raw, head);
+    if (door.isClosed) door.turnAway(raw);
+    else if (control?.serves(request.url)) control.upgrade(request, raw, head);
     else sockets.upgrade(request, raw, head);
   });
   return {
@@ -49,16 +55,16 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       await app.listen({ host: config.host, port: config.port, backlog: BACKLOG });
       return { port: (app.server.address() as AddressInfo).port };
     },
-    async stop({ graceMs }) {
-      // Listening ends first, so that nobody comes in while others are shown out.
+    async stop({ graceMs, drainMs = 0 }) {
+      door.close();
+      await Promise.all([sockets.stop({ drainMs, graceMs }), control?.stop(graceMs)]);
       const closing = app.close();
-      await Promise.all([sockets.stop(graceMs), control?.stop(graceMs)]);
       const force = runtime.timers.after(graceMs, () => app.server.closeAllConnections());
       await closing.finally(force);
     },
     controlStats: control?.stats ?? null,
     get stats() {
-      return { ...sockets.stats, ...sockets.fanoutStats, ...posts };
+      return { ...sockets.stats, ...sockets.fanoutStats, ...posts, ...door.stats };
     },
   };
 }

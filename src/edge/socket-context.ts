@@ -16,7 +16,6 @@ export interface SocketContext {
   readonly stats: SocketStats;
   /** Whole seconds since the start, counted by the sweep: cheaper than a clock per message. */
   seconds: number;
-  isDraining: boolean;
 }
 
 export interface SocketStats {

@@ -14,6 +14,7 @@ import { sleep } from '../../regions/runtime.ts';
 import { CLOSE_CODES, CLOSE_RESTART, type CloseReason } from '../protocol/close-codes.ts';
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type FrameMessage } from '../protocol/messages.ts';
 import { bearerToken, type Authenticator } from './auth.ts';
+import type { Door } from './door.ts';
 import { Fanout } from './fanout.ts';
 import { BATCH_MS, FRAME_MS, frameMessageOf } from './frame-message.ts';
 import { networkOf } from './network.ts';
@@ -23,18 +24,26 @@ import { emptyStats, type SocketContext } from './socket-context.ts';
 import { ViewerCounts } from './viewer-counts.ts';
 import { ViewerSocket, closeText } from './viewer-socket.ts';
 
+/** How a stop takes its time. */
+export interface DrainTimes {
+  /** Over how long viewers are told to go. */
+  readonly drainMs: number;
+  /** How long the last of them have for what is left. */
+  readonly graceMs: number;
+}
+
 const SWEEP_MS = 1_000;
 const STREAM_PATH = /^\/streams\/([^/?#]*)\/reactions\/?(?:\?|$)/;
 /** Sockets that are being refused at one time; beyond them upgrades are cut without a word. */
 const REFUSALS_MAX = 1_024;
 const CLOSE_HANDSHAKE_MS = 5_000;
-/** Over how long the clients of a region that goes away are asked to spread their return. */
-const DRAIN_SPREAD_MS = 5_000;
-const POLL_MS = 5;
+/** How long it is read on after a goaway: what a client sent before it heard of it is answered here. */
+const LINGER_MS = 250;
+const POLL_MS = 10;
 /** Cut sockets are gone in the next turns; this is only a bound. */
 const TERMINATE_MS_MAX = 1_000;
 
-export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, authenticator: Authenticator) {
+export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, authenticator: Authenticator, door: Door) {
   const { config, feed, runtime, log } = options;
   const webSockets = new WebSocketServer(webSocketOptions());
   const counts = new ViewerCounts(runtime.timers, (stream, viewers) => feed.watch(stream, viewers));
@@ -52,7 +61,6 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     observeAckMs: options.observeAckMs ?? (() => {}),
     stats: emptyStats(),
     seconds: 0,
-    isDraining: false,
   };
   const forgetFrames = feed.onFrame((frame) => fanout.publish(frame.stream, frameMessageOf(frame), options.policyOf(frame.stream).palette));
   const stopSweeping = runtime.timers.every(SWEEP_MS, () => {
@@ -75,7 +83,6 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
   function refusalFor(request: IncomingMessage, webSocket: WebSocket): [code: number, reason: string] | null {
     const because = (reason: CloseReason, text: string): [number, string] => [CLOSE_CODES[reason], text];
     const stream = STREAM_PATH.exec(request.url ?? '')?.[1];
-    if (context.isDraining) return [CLOSE_RESTART, 'This region is restarting. Connect again.'];
     if (!isAllowedOrigin(config.origins, request.headers.origin)) {
       return because('forbidden', 'Pages of this origin may not connect.');
     }
@@ -140,25 +147,45 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     return reading;
   }
 
-  async function stop(graceMs: number): Promise<void> {
-    context.isDraining = true;
-    const deadline = runtime.clock.now() + graceMs;
-    /** Waits until there are none left, or until a time. */
-    const drain = async (left: () => number, until: number): Promise<void> => {
-      while (left() > 0 && runtime.clock.now() < until) await sleep(runtime.timers, POLL_MS);
-    };
-    for (const socket of sockets) {
-      socket.send({ type: 'goaway', retry_after_ms: Math.floor(runtime.random.next() * DRAIN_SPREAD_MS) });
-    }
-    await drain(() => context.stats.inFlight, deadline - graceMs / 2);
-    for (const socket of sockets) socket.close(CLOSE_RESTART, 'This region is restarting. Connect again.');
-    await drain(() => webSockets.clients.size, deadline);
+  /** The door is closed. Everybody is shown out within `drainMs`, and who is there yet is cut `graceMs` later. */
+  async function stop({ drainMs, graceMs }: DrainTimes): Promise<void> {
+    const deadline = runtime.clock.now() + drainMs + graceMs;
+    await showOut(drainMs, graceMs / 2);
+    while (webSockets.clients.size > 0 && runtime.clock.now() < deadline) await sleep(runtime.timers, POLL_MS);
     for (const client of webSockets.clients) client.terminate();
-    await drain(() => webSockets.clients.size, deadline + TERMINATE_MS_MAX);
+    const cutBy = runtime.clock.now() + TERMINATE_MS_MAX;
+    while (webSockets.clients.size > 0 && runtime.clock.now() < cutBy) await sleep(runtime.timers, POLL_MS);
     stopSweeping();
     forgetFrames();
     counts.flush();
     webSockets.close();
+  }
+
+  /**
+   * One viewer after the other is told to go, or they would come as one wherever they go next [EDGE-71]; each is closed once it
+   * has its answers, or `answerMs` later.
+   */
+  async function showOut(drainMs: number, answerMs: number): Promise<void> {
+    const startedAt = runtime.clock.now();
+    const waiting = [...sockets];
+    const leaving = new Map<ViewerSocket, number>();
+    let told = 0;
+    while (told < waiting.length || leaving.size > 0) {
+      const now = runtime.clock.now();
+      const due = drainMs === 0 ? waiting.length : Math.ceil((waiting.length * (now - startedAt)) / drainMs);
+      for (; told < Math.min(due, waiting.length); told++) {
+        const socket = waiting[told]!;
+        socket.send({ type: 'goaway', retry_after_ms: door.retryAfterMs() });
+        leaving.set(socket, now);
+      }
+      for (const [socket, toldAt] of leaving) {
+        const hasAnswers = socket.inFlight === 0 && now - toldAt >= LINGER_MS;
+        if (!hasAnswers && now - toldAt < answerMs && sockets.has(socket)) continue;
+        leaving.delete(socket);
+        socket.close(CLOSE_RESTART, 'This region is restarting. Connect again.');
+      }
+      await sleep(runtime.timers, POLL_MS);
+    }
   }
 
   return {

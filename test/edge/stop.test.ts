@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { eventually } from './eventually.ts';
 import { FakeRegion, startEdge } from './fake-region.ts';
@@ -54,4 +56,86 @@ it('[EDGE-70] a client that does not close is cut when the grace is over', async
   await edge.stop({ graceMs: 300 });
   await isClosed;
   expect(edge.stats['sockets']).toBe(0);
+});
+
+describe('a stop that takes its time', () => {
+  const PLAYERS = 20;
+
+  /** Players that say hello, and what they were told. */
+  async function crowd(ws: string) {
+    const told: number[] = [];
+    const codes: number[] = [];
+    let welcomed = 0;
+    let acknowledged = 0;
+    const players = Array.from({ length: PLAYERS }, (_, index) => {
+      const player = { isTold: false, socket: new WebSocket(`${ws}/streams/derby/reactions`) };
+      player.socket.on('open', () => player.socket.send(JSON.stringify({ type: 'hello', session_id: `s${index}`, viewer_id: 'ann' })));
+      player.socket.on('message', (data: Buffer) => {
+        const message = JSON.parse(data.toString()) as { type: string; retry_after_ms?: number };
+        if (message.type === 'welcome') welcomed += 1;
+        if (message.type === 'ack') acknowledged += 1;
+        if (message.type !== 'goaway') return;
+        player.isTold = true;
+        told.push(message.retry_after_ms!);
+      });
+      player.socket.on('close', (code) => codes.push(code));
+      return player;
+    });
+    await eventually(() => expect(welcomed).toBe(PLAYERS));
+    return { players, told, codes, acknowledged: () => acknowledged };
+  }
+
+  it('[EDGE-71] viewers are told to go one after another, each another time to return, and are served until then', async () => {
+    const region = new FakeRegion();
+    const { edge, ws } = await startEdge(region);
+    const { players, told, codes, acknowledged } = await crowd(ws);
+    const startedAt = performance.now();
+    const stopped = edge.stop({ drainMs: 1_500, graceMs: 2_000 });
+    await eventually(() => expect(told.length).toBeGreaterThan(0));
+    expect(told.length).toBeLessThan(PLAYERS / 2);
+    const last = players.at(-1)!;
+    last.socket.send(JSON.stringify({ type: 'batch', seq: 1, reactions: [{ emoji_id: 'heart', count: 1 }], timestamp: 1 }));
+    await eventually(() => expect(acknowledged()).toBe(1));
+    expect(last.isTold).toBe(false);
+    await stopped;
+    await eventually(() => expect(codes).toEqual(players.map(() => 1012)));
+    expect(performance.now() - startedAt).toBeGreaterThan(1_400);
+    expect(new Set(told).size).toBeGreaterThan(PLAYERS / 2);
+    expect(Math.max(...told)).toBeLessThan(5_000);
+  });
+
+  it('[EDGE-72] nobody new comes in: upgrades and posts are 503 with a time to return, a post that was read is answered', async () => {
+    const region = new FakeRegion();
+    const { edge, http, ws } = await startEdge(region);
+    await crowd(ws);
+    const post = () =>
+      fetch(`${http}/reactions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ stream_id: 'derby', viewer_id: 'bob', emoji_id: 'heart', count_since_last: 1, timestamp: 1 }),
+      });
+    region.holds = true;
+    const early = post();
+    await eventually(() => expect(region.batches).toHaveLength(1));
+    const stopped = edge.stop({ drainMs: 1_000, graceMs: 2_000 });
+    const refused = await post();
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('connection')).toBe('close');
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await refused.json()).toMatchObject({ type: 'urn:ovation:problem:unavailable' });
+    for (const path of ['/streams/derby/reactions', '/control/global']) {
+      const late = new WebSocket(ws + path);
+      late.on('error', () => {});
+      const [, response] = (await once(late, 'unexpected-response')) as [unknown, IncomingMessage];
+      expect(response.statusCode).toBe(503);
+      expect(Number(response.headers['retry-after'])).toBeGreaterThan(0);
+      response.destroy();
+    }
+    expect((await fetch(`${http}/streams/derby/reactions`)).status).toBe(200);
+    expect(edge.stats.refusedAtDoor).toBe(3);
+    region.release();
+    expect((await early).status).toBe(202);
+    expect(region.batches).toHaveLength(1);
+    await stopped;
+  });
 });
