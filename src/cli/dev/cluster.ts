@@ -38,5 +38,7 @@ export function regionEnvironment(plan: ClusterPlan, region: RegionPlan, topolog
     OVATION_SHARDS: String(plan.shards),
     OVATION_DATABASE_URL: plan.databaseUrl,
     OVATION_LOG_LEVEL: plan.logLevel,
+    // Whoever ends a dev does not want to wait.
+    OVATION_DRAIN_SECONDS: '0',
   };
 }
