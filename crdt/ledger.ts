@@ -12,6 +12,7 @@
 
 import { regionOf, type ActorId } from './actor.ts';
 import { Digest, hashInteger, hashText } from './digest.ts';
+import { IdSet } from './id-set.ts';
 import type { EmojiId, StreamId } from './ids.ts';
 import type { PnEntry } from './pn-counter.ts';
 import type { Row } from './row.ts';
@@ -37,7 +38,7 @@ export class Ledger {
   readonly #tallies = new Map<StreamId, Tally>();
   readonly #digests = new Map<string, Digest>();
   readonly #actors = new Map<ActorId, ActorState>();
-  readonly #forgotten = new Set<StreamId>();
+  readonly #forgotten = new IdSet();
   readonly #forgottenDigest = new Digest();
   readonly #trackers: { readonly accepts: (actor: ActorId) => boolean; readonly dirty: DirtyRows }[] = [];
 
@@ -85,8 +86,7 @@ export class Ledger {
     const rows: RowId[] = [];
     const lowered = new Map<ActorId, ActorState>();
     for (const stream of streams) {
-      if (this.#forgotten.has(stream)) continue;
-      this.#forgotten.add(stream);
+      if (!this.#forgotten.add(stream)) continue;
       this.#forgottenDigest.toggle(hashText(stream, HIGH_SEED), hashText(stream, LOW_SEED));
       const tally = this.#tallies.get(stream);
       if (tally === undefined) continue;
