@@ -28,6 +28,13 @@ export function parsePositive(max: number): (text: string) => number {
   };
 }
 
+/** `5%` or `5` → 0.05; up to 90 %. */
+export function parsePercentage(text: string): number {
+  const value = /^\d+(\.\d+)?%?$/.test(text) ? Number.parseFloat(text) / 100 : NaN;
+  if (!(value > 0 && value <= 0.9)) throw new InvalidArgumentError('Expected a percentage above 0, at most 90%.');
+  return value;
+}
+
 export function parseId(text: string): string {
   if (!isId(text)) throw new InvalidArgumentError('Expected 1 to 64 characters of A-Z a-z 0-9 _ -.');
   return text;

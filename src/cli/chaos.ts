@@ -3,8 +3,9 @@
 import type { Command } from 'commander';
 import { sleep } from '../../regions/runtime.ts';
 import { realRuntime } from '../base/runtime.ts';
-import { parseDuration, parseHttpUrl, parseId } from './arguments.ts';
-import type { DevStatus, LinkCommand } from '../web/live/dev-api.ts';
+import { parseDuration, parseHttpUrl, parseId, parsePercentage } from './arguments.ts';
+import { addDeleteStreamCommand } from './chaos-streams.ts';
+import type { DevStatus, LinkCommand, LinkStatus, ProcessCommand, RegionStatus } from '../web/live/dev-api.ts';
 import { createDevClient, type DevClient } from './dev/dev-client.ts';
 import { findRunningDev } from './dev/run-file.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -13,6 +14,18 @@ interface ChaosOptions {
   readonly url?: string;
   readonly json?: boolean;
 }
+
+interface TimedOptions extends ChaosOptions {
+  readonly for?: number;
+}
+
+const PROCESSES: readonly (readonly [action: ProcessCommand['action'], description: string, undo: string | null])[] = [
+  ['kill', 'kill -9; dev starts it again.', null],
+  ['pause', 'SIGSTOP: it holds its connections and does nothing.', 'let it go on'],
+  ['stop', 'End it in order, and keep it ended.', 'start it again'],
+  ['duplicate', 'Start a second process of a region, with the same identity.', 'end it'],
+  ['resume', 'Undo a pause, a stop or a duplicate.', null],
+];
 
 export function addChaosCommand(program: Command): void {
   const chaos = program
@@ -26,17 +39,24 @@ Examples:
   $ ovation chaos partition us eu              cut it until healed
   $ ovation chaos heal                         heal all links
   $ ovation chaos delay us eu 75ms             75 ms each way: a round trip of 150 ms
+  $ ovation chaos half-open us eu --for 10s    what us sends to eu is lost, what eu sends arrives
+  $ ovation chaos lose us eu 5%                lose packets; TCP sends them again, late
   $ ovation chaos kill us                      kill -9 the region's process; dev restarts it
   $ ovation chaos kill us-nats                 kill -9 its nats-server; dev restarts it
-  $ ovation chaos kill database                kill -9 the embedded database; dev restarts it
-  $ ovation chaos status`,
+  $ ovation chaos pause us --for 30s           SIGSTOP, and SIGCONT after 30 s
+  $ ovation chaos stop database --for 60s      no database for a minute
+  $ ovation chaos duplicate us --for 20s       two processes with one identity
+  $ ovation chaos delete-stream us log         delete a stream of its NATS
+  $ ovation chaos status
+
+deploy/chaos/ has a script a scenario, which checks before and after and breaks real deployments as well.`,
     );
 
   subcommand(chaos, 'partition', 'Cut the link between two regions, both ways.')
     .argument('<a>', 'a region', parseId)
     .argument('<b>', 'another region', parseId)
     .option('--for <duration>', 'heal it after this long, also when interrupted', parseDuration)
-    .action(async (a: string, b: string, options: ChaosOptions & { for?: number }) => {
+    .action(async (a: string, b: string, options: TimedOptions) => {
       const dev = connect(options);
       report(await changeFor(dev, { from: a, to: b, action: 'cut' }, options.for), options);
     });
@@ -46,10 +66,27 @@ Examples:
     .argument('<b>', 'another region', parseId)
     .argument('<duration>', 'such as 75ms', parseDuration)
     .option('--for <duration>', 'take the delay away after this long, also when interrupted', parseDuration)
-    .action(async (a: string, b: string, delayMs: number, options: ChaosOptions & { for?: number }) => {
+    .action(async (a: string, b: string, delayMs: number, options: TimedOptions) => {
       const dev = connect(options);
       const delay: LinkCommand = { from: a, to: b, action: 'delay', delay_ms: delayMs };
       report(await changeFor(dev, delay, options.for), options);
+    });
+
+  subcommand(chaos, 'half-open', 'Lose what one region sends to another; what the other sends arrives.')
+    .argument('<from>', 'the region whose words are lost', parseId)
+    .argument('<to>', 'the other one', parseId)
+    .option('--for <duration>', 'heal it after this long, also when interrupted', parseDuration)
+    .action(async (from: string, to: string, options: TimedOptions) => {
+      report(await changeFor(connect(options), { from, to, action: 'half-open' }, options.for), options);
+    });
+
+  subcommand(chaos, 'lose', 'Lose packets between two regions, each way.')
+    .argument('<a>', 'a region', parseId)
+    .argument('<b>', 'another region', parseId)
+    .argument('<share>', 'such as 5%', parsePercentage)
+    .option('--for <duration>', 'lose no more after this long, also when interrupted', parseDuration)
+    .action(async (from: string, to: string, loss: number, options: TimedOptions) => {
+      report(await changeFor(connect(options), { from, to, action: 'lose', loss }, options.for), options);
     });
 
   subcommand(chaos, 'heal', 'Heal the link between two regions, or all links.')
@@ -60,9 +97,15 @@ Examples:
       report(await connect(options).link({ from: a ?? '*', to: b ?? '*', action: 'heal' }), options);
     });
 
-  subcommand(chaos, 'kill', 'kill -9 a region (us), its nats-server (us-nats) or the database; dev restarts it.')
-    .argument('<target>', 'a region, a region with -nats, or database', parseId)
-    .action(async (target: string, options: ChaosOptions) => report(await connect(options).kill({ target }), options));
+  for (const [action, description, undo] of PROCESSES) {
+    const command = subcommand(chaos, action, description).argument('<target>', 'a region, its nats-server (us-nats), or database', parseId);
+    if (action === 'resume') command.alias('start');
+    if (undo !== null) command.option('--for <duration>', `${undo} after this long, also when interrupted`, parseDuration);
+    command.action(async (target: string, options: TimedOptions) => {
+      report(await processFor(connect(options), { target, action }, options.for), options);
+    });
+  }
+  addDeleteStreamCommand(subcommand(chaos, 'delete-stream', "Delete a stream of a region's NATS, as a mistaken hand would."));
 
   subcommand(chaos, 'status', 'Show regions, links and database.').action(async (options: ChaosOptions) =>
     report(await connect(options).status(), options),
@@ -85,10 +128,22 @@ function connect(options: ChaosOptions): DevClient {
 async function changeFor(dev: DevClient, command: LinkCommand, forMs: number | undefined): Promise<DevStatus> {
   if (forMs === undefined) return dev.link(command);
   await dev.link({ ...command, for_ms: forMs });
+  await waitOrStop(forMs);
+  return dev.link({ from: command.from, to: command.to, action: 'heal' });
+}
+
+/** The same for processes. */
+async function processFor(dev: DevClient, command: ProcessCommand, forMs: number | undefined): Promise<DevStatus> {
+  if (forMs === undefined) return dev.process(command);
+  await dev.process({ ...command, for_ms: forMs });
+  await waitOrStop(forMs);
+  return dev.process({ target: command.target, action: 'resume' });
+}
+
+async function waitOrStop(forMs: number): Promise<void> {
   const stop = stopSignal();
   await sleep(realRuntime.timers, forMs, stop.signal);
   stop.release();
-  return dev.link({ from: command.from, to: command.to, action: 'heal' });
 }
 
 function report(status: DevStatus, { json }: ChaosOptions): void {
@@ -96,12 +151,18 @@ function report(status: DevStatus, { json }: ChaosOptions): void {
     console.log(JSON.stringify(status));
     return;
   }
-  for (const { from, to, state, delay_ms } of status.links) {
-    console.log(`${from} – ${to}  ${state}${state === 'delayed' ? ` by ${delay_ms} ms each way` : ''}`);
-  }
-  for (const region of status.regions) {
-    const nats = region.nats_pid === null ? '' : `, nats-server pid ${region.nats_pid}`;
-    console.log(`${region.id}  ${region.state}  ${region.api}  pid ${region.pid ?? '–'}${nats}, restarts ${region.restarts}`);
-  }
+  for (const link of status.links) console.log(`${link.from} – ${link.to}  ${describeLink(link)}`);
+  for (const region of status.regions) console.log(describeRegion(region));
   console.log(`database  ${status.database}`);
+}
+
+function describeLink({ state, delay_ms, loss = 0, lost_from }: LinkStatus): string {
+  if (state === 'delayed') return `delayed by ${delay_ms} ms each way`;
+  if (state === 'lossy') return `loses ${(loss * 100).toFixed(1)} %`;
+  return state === 'half-open' ? `half open: what ${lost_from} sends is lost` : state;
+}
+
+function describeRegion({ id, state, api, pid, nats_pid, restarts }: RegionStatus): string {
+  const nats = nats_pid === null ? '' : `, nats-server pid ${nats_pid}`;
+  return `${id}  ${state}  ${api}  pid ${pid ?? '–'}${nats}, restarts ${restarts}`;
 }

@@ -51,7 +51,7 @@ export async function startStubService({ folder }: PageBundle): Promise<StubServ
 
   function status(): DevStatus {
     return {
-      regions: regions.map(({ id, api }) => ({ id, api, admin: null, pid: null, nats_pid: null, state: 'running', parts: {}, restarts: 0 })),
+      regions: regions.map(({ id, api }) => ({ id, api, admin: null, pid: null, nats_pid: null, nats_data: null, state: 'running', parts: {}, restarts: 0 })),
       links: pairs.map(([{ id: from }, { id: to }]) => {
         const delay_ms = delays.get(`${from} ${to}`) ?? 0;
         return { from, to, state: isCut(from, to) ? 'cut' : delay_ms > 0 ? 'delayed' : 'up', delay_ms };
@@ -94,7 +94,7 @@ export async function startStubService({ folder }: PageBundle): Promise<StubServ
   const server = await startDevServer(
     0,
     regions.map(({ api }) => api),
-    { status, link: changeLink, kill: () => {}, crowd: async (command) => void crowd.push(command), watched: () => {} },
+    { status, link: changeLink, process: async () => {}, deleteStream: async () => {}, crowd: async (command) => void crowd.push(command), watched: () => {} },
     folder,
   );
   return {

@@ -36,7 +36,8 @@ beforeAll(async () => {
       if (command.from === 'xx') throw new CommandFailure('usage', 'there is no xx');
       commands.push(command);
     },
-    kill: (command) => void commands.push(command),
+    process: async (command) => void commands.push(command),
+    deleteStream: async (command) => void commands.push(command),
     crowd: async (command) => void commands.push(command),
     watched: () => (watchedCount += 1),
   };
@@ -64,8 +65,17 @@ test('commands arrive as they were sent, and the status answers them', async () 
   const dev = createDevClient(url);
   expect(await dev.status()).toEqual(STATUS);
   await dev.link({ from: 'us', to: 'eu', action: 'cut', for_ms: 5 });
-  await dev.kill({ target: 'us-nats' });
-  expect(commands).toEqual([{ from: 'us', to: 'eu', action: 'cut', for_ms: 5 }, { target: 'us-nats' }]);
+  await dev.link({ from: 'us', to: 'eu', action: 'lose', loss: 0.2 });
+  await dev.process({ target: 'us-nats', action: 'pause', for_ms: 5 });
+  await dev.deleteStream({ region: 'us', stream: 'log' });
+  expect(commands).toEqual([
+    { from: 'us', to: 'eu', action: 'cut', for_ms: 5 },
+    { from: 'us', to: 'eu', action: 'lose', loss: 0.2 },
+    { target: 'us-nats', action: 'pause', for_ms: 5 },
+    { region: 'us', stream: 'log' },
+  ]);
+  await expect(dev.link({ from: 'us', to: 'eu', action: 'lose', loss: 1 })).rejects.toMatchObject({ reason: 'usage' });
+  await expect(dev.process({ target: 'us', action: 'burn' as 'kill' })).rejects.toMatchObject({ reason: 'usage' });
   await expect(dev.link({ from: 'xx', to: 'eu', action: 'cut' })).rejects.toMatchObject({ reason: 'usage', message: 'there is no xx' });
   await expect(dev.link({ from: 'us', to: 'eu', action: 'burn' as 'cut' })).rejects.toMatchObject({ reason: 'usage' });
   await expect(dev.link({ from: 'us', to: 'eu', action: 'delay', delay_ms: 1e9 })).rejects.toMatchObject({ reason: 'usage' });
@@ -80,7 +90,7 @@ test('a crowd is asked for by a rate or by a recording, and by nothing else', as
   for (const wrong of [{}, { taps_per_second: -1 }, { taps_per_second: 1e6 }, { taps_per_second: 5, replay: {} }, { replay: { speed: 0 } }, { taps_per_second: 5, stream: 'a b' }]) {
     await expect(dev.crowd(wrong as { taps_per_second: number })).rejects.toMatchObject({ reason: 'usage' });
   }
-  expect(commands).toHaveLength(asked.length + 2);
+  expect(commands).toHaveLength(asked.length + 4);
 });
 
 test('only a status that is asked for by who watches counts as watching', async () => {
@@ -121,7 +131,7 @@ test.each(['/../../package.json', '/%2e%2e/%2e%2e/main.js', '/..%2fmain.js', '/l
 
 test('[CLI-10] another site can neither reach it by a rebound name nor post to it', async () => {
   expect((await get('/dev/status', { host: 'evil.example' })).status).toBe(403);
-  const response = await fetch(`${url}/dev/kill`, { method: 'POST', body: '{"target":"us"}', headers: { 'content-type': 'text/plain' } });
+  const response = await fetch(`${url}/dev/processes`, { method: 'POST', body: '{"target":"us"}', headers: { 'content-type': 'text/plain' } });
   expect(response.status).toBe(415);
   expect(commands).not.toContainEqual({ target: 'us' });
 });

@@ -8,6 +8,8 @@ let serverSockets: Socket[];
 let heard: string;
 let link: LinkProxy;
 let clients: Socket[];
+/** What chance says next; 1 when it has nothing to say. */
+let chances: number[];
 
 beforeEach(async () => {
   heard = '';
@@ -22,7 +24,8 @@ beforeEach(async () => {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  link = await startLinkProxy({ targetHost: '127.0.0.1', targetPort: portOf(server) });
+  chances = [];
+  link = await startLinkProxy({ targetHost: '127.0.0.1', targetPort: portOf(server), random: () => chances.shift() ?? 1 });
 });
 
 afterEach(async () => {
@@ -119,6 +122,44 @@ describe('link proxy', () => {
     link.delay(0);
     client.socket.write('c');
     await expect.poll(() => client.received).toBe('abc');
+  });
+
+  test('[CLI-28] a link that loses one way hands on the other, lets no new connection through, and after the heal nothing is missing', async () => {
+    const client = connectClient();
+    client.socket.write('one,');
+    await expect.poll(() => client.received).toBe('one,');
+    link.silence('mute');
+    client.socket.write('two,');
+    serverSockets[0]?.write('heard,');
+    await expect.poll(() => client.received).toBe('one,heard,');
+    const late = connectClient();
+    late.socket.write('late,');
+    await expect.poll(() => link.connections).toBe(2);
+    await roundTripElsewhere();
+    expect([heard, serverSockets.length]).toEqual(['one,', 1]);
+
+    link.silence('deaf');
+    await expect.poll(() => heard).toBe('one,two,');
+    await roundTripElsewhere();
+    expect(client.received).toBe('one,heard,');
+    link.heal();
+    await expect.poll(() => [client.received, late.received]).toEqual(['one,heard,two,', 'late,']);
+  });
+
+  test('[CLI-29] a lossy link holds back what is lost until it would be sent again, and all behind it', async () => {
+    const client = connectClient();
+    client.socket.write('-');
+    await expect.poll(() => client.received).toBe('-');
+    link.lose(0.5);
+    chances = [0.4, 0.6];
+    const before = performance.now();
+    client.socket.write('a');
+    await expect.poll(() => chances.length).toBe(0);
+    client.socket.write('b');
+    await roundTripElsewhere();
+    expect(heard).toBe('-');
+    await expect.poll(() => heard, { interval: 5 }).toBe('-ab');
+    expect(performance.now() - before).toBeGreaterThanOrEqual(195);
   });
 
   test('[CLI-23] behind a cut the sender is paused once the buffer is full', async () => {

@@ -2,21 +2,28 @@ import { expect, test } from 'vitest';
 import { Links } from '../../src/cli/dev/links.ts';
 import { createSimulatedRuntime } from '../support/simulated-runtime.ts';
 
-function setUp() {
+function setUp({ packets = true } = {}) {
   const runtime = createSimulatedRuntime(1);
   const directions = new Map<string, string>();
   const set = (from: string, to: string, change: string): void => void directions.set(`${from}>${to}`, change);
   const delays = new Map<string, number>();
+  const losses = new Map<string, number>();
   const links = new Links(
     ['us', 'eu', 'ap'],
     {
       cut: (from, to) => set(from, to, 'cut'),
       heal: (from, to) => set(from, to, 'up'),
       delay: (from, to, delayMs) => void delays.set(`${from}>${to}`, delayMs),
+      ...(packets
+        ? {
+            silence: (from: string, to: string) => set(from, to, 'silent'),
+            lose: (from: string, to: string, share: number) => void losses.set(`${from}>${to}`, share),
+          }
+        : {}),
     },
     runtime.timers,
   );
-  return { runtime, directions, delays, links };
+  return { runtime, directions, delays, losses, links };
 }
 
 test('a link is cut and healed in both directions, whichever way it is named', () => {
@@ -59,4 +66,31 @@ test('an unknown link is named together with those that there are', () => {
   const { links } = setUp();
   expect(() => links.change({ from: 'us', to: 'xx', action: 'cut' })).toThrow('no link between us and xx; there are: us eu, us ap, eu ap');
   expect(() => links.change({ from: 'us', to: 'us', action: 'cut' })).toThrow('no link');
+});
+
+test('[CLI-28] a half-open link loses the words of the region named first, and heals whole', () => {
+  const { links, directions } = setUp();
+  links.change({ from: 'eu', to: 'us', action: 'half-open' });
+  expect(Object.fromEntries(directions)).toEqual({ 'us>eu': 'up', 'eu>us': 'silent' });
+  expect(links.status()[0]).toEqual({ from: 'us', to: 'eu', state: 'half-open', delay_ms: 0, lost_from: 'eu' });
+  expect(() => links.change({ from: '*', to: '*', action: 'half-open' })).toThrow('name both regions');
+  links.change({ from: 'us', to: 'eu', action: 'heal' });
+  expect(directions.get('eu>us')).toBe('up');
+  expect(links.status()[0]).toEqual({ from: 'us', to: 'eu', state: 'up', delay_ms: 0 });
+});
+
+test('[CLI-29] a link loses a share each way until it is healed', () => {
+  const { links, losses } = setUp();
+  links.change({ from: 'us', to: 'ap', action: 'lose', loss: 0.05 });
+  expect(links.status()[1]).toEqual({ from: 'us', to: 'ap', state: 'lossy', delay_ms: 0, loss: 0.05 });
+  expect(Object.fromEntries(losses)).toEqual({ 'us>ap': 0.05, 'ap>us': 0.05 });
+  links.change({ from: '*', to: '*', action: 'heal' });
+  expect(losses.get('ap>us')).toBe(0);
+});
+
+test('[CLI-11] links without packets cannot lose any, and say what is needed', () => {
+  const { links } = setUp({ packets: false });
+  for (const action of ['half-open', 'lose'] as const) {
+    expect(() => links.change({ from: 'us', to: 'eu', action })).toThrow('install nats-server');
+  }
 });

@@ -38,7 +38,9 @@ function setUp() {
   const runtime = createSimulatedRuntime(7);
   const process = new FakeProcess();
   const said: string[] = [];
-  return { runtime, process, said, supervised: new Supervised(process, runtime, (line) => said.push(line)) };
+  const signals: string[] = [];
+  const supervised = new Supervised(process, runtime, (line) => said.push(line), (pid, signal) => void signals.push(`${signal} ${pid}`));
+  return { runtime, process, said, signals, supervised };
 }
 
 test('[CLI-9] a process that dies is started again, and says so', async () => {
@@ -84,4 +86,32 @@ test('a first start that fails is not retried: something is wrong that no restar
   process.failures = 1;
   await expect(supervised.start()).rejects.toThrow('no room');
   expect(process.starts).toBe(1);
+});
+
+test('[CLI-33] one that is halted stays so until it is wanted again', async () => {
+  const { runtime, process, said, supervised } = setUp();
+  await supervised.start();
+  await supervised.halt();
+  await runtime.runFor(600_000);
+  expect([supervised.state, supervised.pid, process.starts]).toEqual(['stopped', null, 1]);
+  supervised.resume();
+  await runtime.runUntil(() => supervised.state === 'running', 10_000);
+  expect([process.starts, said[0]]).toEqual([2, 'region us ended (SIGKILL), as it was told to']);
+  await supervised.halt();
+  await supervised.stop();
+  expect(process.starts).toBe(2);
+});
+
+test('[CLI-33] one that is paused lives, and goes on also when it is to stop', async () => {
+  const { signals, process, supervised } = setUp();
+  await supervised.start();
+  supervised.pause();
+  supervised.pause();
+  expect([supervised.state, process.pid]).toEqual(['paused', 1]);
+  supervised.resume();
+  supervised.resume();
+  expect(supervised.state).toBe('running');
+  supervised.pause();
+  await supervised.stop();
+  expect(signals).toEqual(['SIGSTOP 1', 'SIGCONT 1', 'SIGSTOP 1', 'SIGCONT 1']);
 });

@@ -2,6 +2,7 @@
 
 import type { RegionStatus } from '../../web/live/dev-api.ts';
 import type { Links } from './links.ts';
+import type { Breakable } from './processes.ts';
 
 export interface RegionPlan {
   readonly id: string;
@@ -19,11 +20,9 @@ export interface ClusterPlan {
   readonly logLevel: string;
 }
 
-export interface Cluster {
+export interface Cluster extends Breakable {
   readonly links: Links;
   regions(): RegionStatus[];
-  /** kill -9 of a region (`us`) or of what is beside it (`us-nats`). @throws CommandFailure */
-  kill(target: string): void;
   stop(): Promise<void>;
 }
 

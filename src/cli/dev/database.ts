@@ -15,10 +15,10 @@ export interface DevDatabase {
   readonly name: string;
   readonly url: string;
   readonly pid: number | null;
+  /** Null when it is not ours to break. */
+  readonly process: Supervised | null;
   /** Resolves when it can be used; rejects when it cannot. */
   readonly ready: Promise<void>;
-  /** kill -9; false when it is not ours to kill. */
-  kill(): boolean;
   stop(): Promise<void>;
 }
 
@@ -37,8 +37,8 @@ export function useDatabase(url: string): DevDatabase {
     name: `${hostname}:${port || 5432}${pathname}`,
     url,
     pid: null,
+    process: null,
     ready,
-    kill: () => false,
     stop: async () => undefined,
   };
 }
@@ -62,11 +62,8 @@ export async function startDatabase(folder: string, runtime: Runtime, say: (line
     get pid() {
       return supervised.pid;
     },
+    process: supervised,
     ready,
-    kill() {
-      supervised.kill();
-      return true;
-    },
     stop: () => supervised.stop(),
   };
 }

@@ -1,15 +1,18 @@
 /** Calls the dev API of a running `ovation dev`. */
 
-import type { CrowdCommand, DevStatus, KillCommand, LinkCommand } from '../../web/live/dev-api.ts';
+import type { CrowdCommand, DeleteStreamCommand, DevStatus, LinkCommand, ProcessCommand } from '../../web/live/dev-api.ts';
 import { CommandFailure, describeError } from '../failure.ts';
 
 const ANSWER_MS_MAX = 10_000;
+/** A process that is told to end may have something to hand over; a second one has to start. */
+const PROCESS_MS_MAX = 60_000;
 
 export interface DevClient {
   status(): Promise<DevStatus>;
   /** Answers the status afterwards. */
   link(command: LinkCommand): Promise<DevStatus>;
-  kill(command: KillCommand): Promise<DevStatus>;
+  process(command: ProcessCommand): Promise<DevStatus>;
+  deleteStream(command: DeleteStreamCommand): Promise<DevStatus>;
   crowd(command: CrowdCommand): Promise<DevStatus>;
 }
 
@@ -18,17 +21,18 @@ export function createDevClient(url: string): DevClient {
   return {
     status: () => call(`${url}/dev/status`),
     link: (command) => call(`${url}/dev/links`, command),
-    kill: (command) => call(`${url}/dev/kill`, command),
+    process: (command) => call(`${url}/dev/processes`, command, PROCESS_MS_MAX),
+    deleteStream: (command) => call(`${url}/dev/streams/delete`, command),
     crowd: (command) => call(`${url}/dev/crowd`, command),
   };
 }
 
-async function call(url: string, body?: object): Promise<DevStatus> {
+async function call(url: string, body?: object, answerMsMax = ANSWER_MS_MAX): Promise<DevStatus> {
   let response: Response;
   let document: unknown;
   try {
     response = await fetch(url, {
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
+      signal: AbortSignal.timeout(answerMsMax),
       ...(body === undefined
         ? {}
         : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),

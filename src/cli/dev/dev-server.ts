@@ -11,7 +11,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fastify, { type FastifyInstance } from 'fastify';
 import { CommandFailure } from '../failure.ts';
-import type { CrowdCommand, DevStatus, KillCommand, LinkCommand } from '../../web/live/dev-api.ts';
+import type { CrowdCommand, DeleteStreamCommand, DevStatus, LinkCommand, ProcessCommand } from '../../web/live/dev-api.ts';
 import { TAPS_PER_SECOND_MAX } from './random-crowd.ts';
 import { CSV_LENGTH_MAX } from './recordings.ts';
 
@@ -20,7 +20,9 @@ export interface DevControls {
   /** @throws CommandFailure */
   link(command: LinkCommand): void;
   /** @throws CommandFailure */
-  kill(command: KillCommand): void;
+  process(command: ProcessCommand): Promise<void>;
+  /** @throws CommandFailure */
+  deleteStream(command: DeleteStreamCommand): Promise<void>;
   /** @throws CommandFailure */
   crowd(command: CrowdCommand): Promise<void>;
   /** A page shows the status to somebody. */
@@ -42,6 +44,8 @@ const LOOPBACK_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/;
 const DURATION_MS_MAX = 86_400_000;
 /** Longer than any round trip on earth, and short enough for a link to stay of use. */
 const DELAY_MS_MAX = 10_000;
+/** Beyond it next to nothing passes. */
+const LOSS_MAX = 0.9;
 
 const LINK_COMMAND = {
   type: 'object',
@@ -50,16 +54,27 @@ const LINK_COMMAND = {
   properties: {
     from: { type: 'string' },
     to: { type: 'string' },
-    action: { enum: ['cut', 'heal', 'delay'] },
+    action: { enum: ['cut', 'heal', 'delay', 'half-open', 'lose'] },
     delay_ms: { type: 'number', minimum: 0, maximum: DELAY_MS_MAX },
+    loss: { type: 'number', minimum: 0, maximum: LOSS_MAX },
     for_ms: { type: 'number', minimum: 0, maximum: DURATION_MS_MAX },
   },
 };
-const KILL_COMMAND = {
+const PROCESS_COMMAND = {
   type: 'object',
-  required: ['target'],
+  required: ['target', 'action'],
   additionalProperties: false,
-  properties: { target: { type: 'string' } },
+  properties: {
+    target: { type: 'string' },
+    action: { enum: ['kill', 'pause', 'resume', 'stop', 'start', 'duplicate'] },
+    for_ms: { type: 'number', minimum: 0, maximum: DURATION_MS_MAX },
+  },
+};
+const DELETE_STREAM_COMMAND = {
+  type: 'object',
+  required: ['region', 'stream'],
+  additionalProperties: false,
+  properties: { region: { type: 'string' }, stream: { enum: ['log', 'journal', 'windows'] } },
 };
 const CROWD_COMMAND = {
   type: 'object',
@@ -116,8 +131,12 @@ export async function startDevServer(
     controls.link(body);
     return controls.status();
   });
-  server.post<{ Body: KillCommand }>('/dev/kill', { schema: { body: KILL_COMMAND } }, async ({ body }) => {
-    controls.kill(body);
+  server.post<{ Body: ProcessCommand }>('/dev/processes', { schema: { body: PROCESS_COMMAND } }, async ({ body }) => {
+    await controls.process(body);
+    return controls.status();
+  });
+  server.post<{ Body: DeleteStreamCommand }>('/dev/streams/delete', { schema: { body: DELETE_STREAM_COMMAND } }, async ({ body }) => {
+    await controls.deleteStream(body);
     return controls.status();
   });
   const crowdOptions = { schema: { body: CROWD_COMMAND }, bodyLimit: CSV_LENGTH_MAX + 65_536 };

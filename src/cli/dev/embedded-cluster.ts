@@ -61,12 +61,15 @@ export async function startEmbeddedCluster(plan: ClusterPlan, runtime: Runtime, 
         admin: `http://127.0.0.1:${adminPort}`,
         pid: process.pid,
         nats_pid: null,
+        nats_data: null,
         state: 'running',
         parts: { log: 'in memory', journal: 'in memory', windows: `in memory → ${plan.databaseName}`, shards: String(plan.shards) },
         restarts: 0,
       })),
-    kill() {
-      throw new CommandFailure('usage', 'the regions run inside dev and cannot be killed; install nats-server and start dev without --embedded');
+    processes: new Map(),
+    twin: () => null,
+    deleteStream: async () => {
+      throw new CommandFailure('usage', 'the logs are in memory and have no streams; install nats-server and start dev without --embedded');
     },
     stop,
   };

@@ -9,9 +9,10 @@ import type { Runtime } from '../../../regions/runtime.ts';
 import type { NatsAddress } from '../../../regions/topology.ts';
 import { childEnvironment } from '../../config.ts';
 import { CommandFailure } from '../failure.ts';
+import { deleteStreams } from '../nats-streams.ts';
 import type { RegionReady } from '../region.ts';
 import { regionEnvironment, type Cluster, type ClusterPlan, type RegionPlan } from './cluster.ts';
-import type { RegionStatus } from '../../web/live/dev-api.ts';
+import type { DeleteStreamCommand, RegionStatus } from '../../web/live/dev-api.ts';
 import { startLinkProxy, type LinkProxy } from './link-proxy.ts';
 import { Links } from './links.ts';
 import { startNatsServer, type NatsBinary, type NatsServer } from './nats-server.ts';
@@ -49,6 +50,8 @@ class NatsCluster implements Cluster {
   readonly #servers: Supervised[] = [];
   readonly #members: Member[] = [];
   readonly #proxies = new Map<string, LinkProxy>();
+  /** Region → its own NATS, for itself. */
+  readonly #addresses = new Map<string, NatsAddress>();
   #stopped: Promise<void> | null = null;
 
   constructor(plan: ClusterPlan, binary: NatsBinary, runtime: Runtime, say: (line: string) => void) {
@@ -64,6 +67,12 @@ class NatsCluster implements Cluster {
         cut: (from, to) => proxy(from, to).cut(),
         heal: (from, to) => proxy(from, to).heal(),
         delay: (from, to, delayMs) => proxy(from, to).delay(delayMs),
+        // A proxy's client is the region that reads, so both carry words of both.
+        silence: (from, to) => {
+          proxy(from, to).silence('mute');
+          proxy(to, from).silence('deaf');
+        },
+        lose: (from, to, share) => proxy(from, to).lose(share),
       },
       runtime.timers,
     );
@@ -75,7 +84,7 @@ class NatsCluster implements Cluster {
     for (const reader of addresses.keys()) {
       for (const [owner, server] of addresses) {
         if (reader === owner) continue;
-        const proxy = await startLinkProxy({ targetHost: '127.0.0.1', targetPort: server.port });
+        const proxy = await startLinkProxy({ targetHost: '127.0.0.1', targetPort: server.port, random: () => this.#runtime.random.next() });
         this.#proxies.set(`${reader}>${owner}`, proxy);
       }
     }
@@ -91,6 +100,7 @@ class NatsCluster implements Cluster {
       admin: `http://127.0.0.1:${plan.adminPort}`,
       pid: region.pid,
       nats_pid: nats.pid,
+      nats_data: this.#natsFolder(plan.id),
       state: nats.state === 'running' ? region.state : nats.state,
       parts: {
         log: `nats-server ${this.#binary.version}`,
@@ -102,13 +112,20 @@ class NatsCluster implements Cluster {
     }));
   }
 
-  kill(target: string): void {
-    for (const { plan, nats, region } of this.#members) {
-      if (target === plan.id) return region.kill();
-      if (target === `${plan.id}-nats`) return nats.kill();
-    }
-    const known = this.#plan.regions.flatMap(({ id }) => [id, `${id}-nats`]).join(', ');
-    throw new CommandFailure('usage', `there is no ${target}; there are ${known}`);
+  get processes(): ReadonlyMap<string, Supervised> {
+    return new Map(this.#members.flatMap(({ plan: { id }, nats, region }) => [[id, region] as const, [`${id}-nats`, nats] as const]));
+  }
+
+  twin(region: string): Startable | null {
+    const member = this.#members.find(({ plan }) => plan.id === region);
+    return member === undefined ? null : this.#regionProcess(`second region ${region}`, { ...member.plan, port: 0, adminPort: 0 });
+  }
+
+  async deleteStream({ region, stream }: DeleteStreamCommand): Promise<void> {
+    const address = this.#addresses.get(region);
+    if (address === undefined) throw new CommandFailure('usage', `there is no region ${region}`);
+    const deleted = await deleteStreams(region, address, stream);
+    this.#say(`deleted ${deleted.join(', ') || 'no stream'} of ${region}`);
   }
 
   stop(): Promise<void> {
@@ -124,28 +141,39 @@ class NatsCluster implements Cluster {
   }
 
   async #startNats({ id }: RegionPlan): Promise<{ readonly server: NatsServer; readonly supervised: Supervised }> {
-    const storeDir = path.join(this.#plan.folder, id, 'nats');
+    const storeDir = this.#natsFolder(id);
     const process = new NatsProcess(`${id}'s nats-server`, () => startNatsServer({ region: id, storeDir }, this.#binary));
     const supervised = new Supervised(process, this.#runtime, this.#say);
     this.#servers.push(supervised);
     await supervised.start();
+    this.#addresses.set(id, process.server!.address);
     return { server: process.server!, supervised };
   }
 
   async #startRegion(plan: RegionPlan, nats: Supervised, servers: ReadonlyMap<string, NatsServer>): Promise<void> {
-    const folder = path.join(this.#plan.folder, plan.id);
-    const topologyFile = path.join(folder, 'topology.json');
-    mkdirSync(folder, { recursive: true });
+    const topologyFile = this.#topologyFile(plan.id);
+    mkdirSync(path.dirname(topologyFile), { recursive: true });
     writeFileSync(topologyFile, JSON.stringify(this.#topologyOf(plan.id, servers), null, 2), { mode: 0o600 });
-    const child = new NodeChild<RegionReady>({
-      name: `region ${plan.id}`,
-      args: ['region'],
-      environment: childEnvironment(regionEnvironment(this.#plan, plan, topologyFile)),
-      onLine: (line) => this.#say(line),
-    });
-    const region = new Supervised(child, this.#runtime, this.#say);
+    const region = new Supervised(this.#regionProcess(`region ${plan.id}`, plan), this.#runtime, this.#say);
     this.#members.push({ plan, nats, region });
     await region.start();
+  }
+
+  #regionProcess(name: string, plan: RegionPlan): NodeChild<RegionReady> {
+    return new NodeChild<RegionReady>({
+      name,
+      args: ['region'],
+      environment: childEnvironment(regionEnvironment(this.#plan, plan, this.#topologyFile(plan.id))),
+      onLine: (line) => this.#say(line),
+    });
+  }
+
+  #topologyFile(region: string): string {
+    return path.join(this.#plan.folder, region, 'topology.json');
+  }
+
+  #natsFolder(region: string): string {
+    return path.join(this.#plan.folder, region, 'nats');
   }
 
   /** The topology as one region sees it: itself directly, the others through its proxies only. */

@@ -16,6 +16,7 @@ import { DevCrowd } from './dev-crowd.ts';
 import { startDevServer } from './dev-server.ts';
 import { findNatsServer, type NatsBinary } from './nats-server.ts';
 import { assertFree, portsOf } from './ports.ts';
+import { Processes } from './processes.ts';
 import { writeRunFile } from './run-file.ts';
 
 export interface DevPlan {
@@ -78,6 +79,15 @@ async function startAll(
   stops.push(async () => (await starting.catch(() => null))?.stop());
   const [cluster] = await Promise.all([starting, database.ready]);
   goOn();
+  const processes = new Processes(
+    {
+      twin: (region) => cluster.twin(region),
+      deleteStream: (command) => cluster.deleteStream(command),
+      processes: new Map([...cluster.processes, ...(database.process === null ? [] : [['database', database.process] as const])]),
+    },
+    runtime.timers,
+  );
+  stops.push(() => processes.stop());
   const crowd = new DevCrowd(() => cluster.regions().map(({ api }) => api), runtime);
   stops.push(() => crowd.stop());
   const status = (): DevStatus => ({
@@ -89,9 +99,8 @@ async function startAll(
   const server = await startDevServer(plan.port, status().regions.map(({ api }) => api), {
     status,
     link: (command) => cluster.links.change(command),
-    kill: ({ target }) => {
-      if (target !== 'database' || !database.kill()) cluster.kill(target);
-    },
+    process: (command) => processes.change(command),
+    deleteStream: (command) => cluster.deleteStream(command),
     crowd: (command) => crowd.change(command),
     watched: () => crowd.watched(),
   });

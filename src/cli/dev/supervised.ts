@@ -1,6 +1,7 @@
 /**
  * A supervised process: when it dies by itself it is started again, after a growing pause, for as
- * long as `ovation dev` runs. So a `kill -9` is something to try and not the end of the show.
+ * long as `ovation dev` runs. So a `kill -9` is something to try and not the end of the show. It can also be
+ * paused where it stands, and stopped until it is wanted again.
  */
 
 import { backoffMs } from '../../../regions/backoff.ts';
@@ -19,7 +20,7 @@ export interface Startable {
   kill(): void;
 }
 
-export type SupervisedState = 'starting' | 'running' | 'restarting' | 'stopped';
+export type SupervisedState = 'starting' | 'running' | 'paused' | 'restarting' | 'stopped';
 
 const BACKOFF = { minMs: 250, maxMs: 10_000 };
 /** Who ran this long is not failing in a row. */
@@ -32,12 +33,16 @@ export class Supervised {
   readonly #runtime: Runtime;
   readonly #say: (line: string) => void;
   readonly #stopping = new AbortController();
+  readonly #signal: (pid: number, signal: 'SIGSTOP' | 'SIGCONT') => void;
   #watching: Promise<void> = Promise.resolve();
+  /** While it is not wanted: aborted when it is again. */
+  #halted: AbortController | null = null;
 
-  constructor(process: Startable, runtime: Runtime, say: (line: string) => void) {
+  constructor(process: Startable, runtime: Runtime, say: (line: string) => void, signal = sendSignal) {
     this.#process = process;
     this.#runtime = runtime;
     this.#say = say;
+    this.#signal = signal;
   }
 
   get pid(): number | null {
@@ -54,6 +59,7 @@ export class Supervised {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.resume();
     await this.#process.stop();
     await this.#watching;
     this.state = 'stopped';
@@ -61,6 +67,33 @@ export class Supervised {
 
   kill(): void {
     this.#process.kill();
+  }
+
+  /** SIGSTOP: it lives, holds its connections, and does nothing. */
+  pause(): void {
+    const { pid } = this.#process;
+    if (pid === null || this.state !== 'running') return;
+    this.#signal(pid, 'SIGSTOP');
+    this.state = 'paused';
+  }
+
+  /** Ends it in order, and keeps it so. */
+  async halt(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    this.resume();
+    this.#halted = new AbortController();
+    await this.#process.stop();
+  }
+
+  /** Undoes a pause or a halt. */
+  resume(): void {
+    const { pid } = this.#process;
+    if (this.state === 'paused') {
+      if (pid !== null) this.#signal(pid, 'SIGCONT');
+      this.state = 'running';
+    }
+    this.#halted?.abort();
+    this.#halted = null;
   }
 
   async #watch(): Promise<void> {
@@ -72,7 +105,7 @@ export class Supervised {
       if (signal.aborted) return;
       if (this.#runtime.clock.now() - startedAt > STEADY_MS) failures = 0;
       this.state = 'restarting';
-      this.#say(`${this.#process.name} ended (${reason}); starting it again`);
+      this.#say(`${this.#process.name} ended (${reason})${this.#halted === null ? '; starting it again' : ', as it was told to'}`);
       failures = await this.#startAgain(failures);
     }
   }
@@ -81,6 +114,7 @@ export class Supervised {
   async #startAgain(failuresBefore: number): Promise<number> {
     const { signal } = this.#stopping;
     for (let failures = failuresBefore; ; failures += 1) {
+      await this.#wanted();
       await sleep(this.#runtime.timers, backoffMs(failures, BACKOFF, this.#runtime.random), signal);
       if (signal.aborted) return failures;
       try {
@@ -97,5 +131,23 @@ export class Supervised {
         this.#say(`${this.#process.name} could not be started: ${(error as Error).message}`);
       }
     }
+  }
+
+  async #wanted(): Promise<void> {
+    while (this.#halted !== null) {
+      const { signal } = this.#halted;
+      this.state = 'stopped';
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+      this.state = 'restarting';
+    }
+  }
+}
+
+/** To one that may have ended by itself in this very moment. */
+function sendSignal(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

@@ -9,7 +9,9 @@ export interface RegionStatus {
   readonly admin: string | null;
   readonly pid: number | null;
   readonly nats_pid: number | null;
-  readonly state: 'starting' | 'running' | 'restarting' | 'stopped';
+  /** The folder of its nats-server, on this machine. */
+  readonly nats_data: string | null;
+  readonly state: 'starting' | 'running' | 'paused' | 'restarting' | 'stopped';
   /** What it is made of: "log" → "nats-server 2.9.10", and so on. */
   readonly parts: Readonly<Record<string, string>>;
   readonly restarts: number;
@@ -18,9 +20,13 @@ export interface RegionStatus {
 export interface LinkStatus {
   readonly from: string;
   readonly to: string;
-  readonly state: 'up' | 'cut' | 'delayed';
+  readonly state: 'up' | 'cut' | 'delayed' | 'half-open' | 'lossy';
   /** Added to each direction. */
   readonly delay_ms: number;
+  /** The share that is lost, each way. */
+  readonly loss?: number;
+  /** Of a half-open link: whose words are lost. */
+  readonly lost_from?: string;
 }
 
 /** Of the crowd that the live page can start. Taps are those of the present crowd. */
@@ -52,15 +58,30 @@ export interface LinkCommand {
   /** A region, or `*` for all links. */
   readonly from: string;
   readonly to: string;
-  readonly action: 'cut' | 'heal' | 'delay';
+  /** `half-open`: what `from` sends is lost. */
+  readonly action: 'cut' | 'heal' | 'delay' | 'half-open' | 'lose';
   readonly delay_ms?: number;
+  /** From 0 to 0.9. */
+  readonly loss?: number;
   /** Heals by itself after this long. */
   readonly for_ms?: number;
 }
 
-export interface KillCommand {
-  /** A region's id, or its id with `-nats`. */
+export interface ProcessCommand {
+  /** A region's id, its id with `-nats`, or `database`. */
   readonly target: string;
+  /**
+   * `kill`: kill -9, and it is started again. `pause` and `resume`: SIGSTOP and SIGCONT. `stop`: ends it and keeps it so until
+   * `start`. `duplicate`: a second process of a region, until `resume`.
+   */
+  readonly action: 'kill' | 'pause' | 'resume' | 'stop' | 'start' | 'duplicate';
+  /** Undone by itself after this long. */
+  readonly for_ms?: number;
+}
+
+export interface DeleteStreamCommand {
+  readonly region: string;
+  readonly stream: 'log' | 'journal' | 'windows';
 }
 
 export interface ReplayCommand {

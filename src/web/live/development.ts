@@ -2,7 +2,7 @@
 
 import type { CrowdCommand, DevStatus, LinkCommand } from './dev-api.ts';
 
-export type LinkAction = LinkCommand['action'];
+export type LinkAction = Extract<LinkCommand['action'], 'cut' | 'heal' | 'delay'>;
 export const DELAY_MS = 150;
 
 const TIMEOUT_MS = 3_000;

@@ -36,6 +36,10 @@ const CHOICES = [
 export function viewLink(one: string, other: string, links: readonly LinkStatus[]): LinkView {
   const both = links.filter(({ from, to }) => (from === one && to === other) || (from === other && to === one));
   if (both.some(({ state }) => state === 'cut')) return { state: 'cut', word: 'cut', action: 'cut' };
+  // Not made from here, and shown as what it is nearest to.
+  if (both.some(({ state }) => state === 'half-open')) return { state: 'cut', word: 'half open', action: 'cut' };
+  const loss = Math.max(0, ...both.map((link) => link.loss ?? 0));
+  if (loss > 0) return { state: 'delayed', word: `loses ${Math.round(loss * 100)} %`, action: 'delay' };
   const delayMs = Math.max(0, ...both.map(({ state, delay_ms }) => (state === 'delayed' ? delay_ms : 0)));
   if (delayMs > 0) return { state: 'delayed', word: `+${delayMs} ms`, action: 'delay' };
   return { state: 'up', word: 'up', action: 'heal' };
