@@ -2,8 +2,8 @@
 
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
-import { subjectOfDocument } from '../moderation/policy-content.ts';
-import { requireReader, type Authenticator } from './auth.ts';
+import type { Authenticator } from './auth.ts';
+import { PolicyProblems, documentOf, documentRoute } from './document-param.ts';
 import type { EdgeControl, EdgeLimits, EdgeOptions } from './options.ts';
 import { Problem, within } from './problem.ts';
 import { problemAnswers } from './schemas.ts';
@@ -23,10 +23,7 @@ export function controlRoute(
     url: '/control/:document/changes',
     schema: documentation,
     async handler(request) {
-      const { document } = request.params as { readonly document: string };
-      const subject = subjectOfDocument(document);
-      if (subject === null) throw new Problem('malformed', 'A document is global, or stream.<id>.');
-      await requireReader(authenticator, request.headers.authorization, subject.stream);
+      const { document } = await documentOf(request, authenticator);
       const limit = limitOf(request.query as Record<string, unknown>);
       if (changes === null) throw new Problem('history-unavailable', 'This region runs without a database, so that nothing is recorded.');
       const found = await within(runtime.timers, limits.answerMsMax, changes(document, limit));
@@ -60,15 +57,13 @@ const Change = Type.Object({
 const Answer = Type.Object({
   document: Type.String(),
   changes: Type.Array(Change, { description: 'newest first' }),
-  problems: Type.Array(Type.Object({ path: Type.String(), message: Type.String() }), { description: 'what this region finds in the document and does not heed' }),
+  problems: PolicyProblems,
 });
 
 const documentation = {
-  tags: ['moderation'],
+  ...documentRoute,
   summary: 'Who changed what of a policy',
   description: 'Needs the role moderator or admin where tokens are used. The document itself is reached over a WebSocket on /control/{document}.',
-  security: [{}, { token: [] }],
-  params: Type.Object({ document: Type.String({ description: 'global, or stream.<id>' }) }),
   querystring: Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT })) }),
   response: { 200: { description: 'The changes', content: { 'application/json': { schema: Answer } } }, ...problemAnswers(400, 401, 403, 503) },
 };

@@ -3,11 +3,10 @@
 import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import type { StreamId } from '../../crdt/ids.ts';
-import { subjectOfDocument } from '../moderation/policy-content.ts';
 import type { Mute } from '../moderation/policy.ts';
-import { requireReader, type Authenticator } from './auth.ts';
+import type { Authenticator } from './auth.ts';
+import { PolicyProblems, documentOf, documentRoute } from './document-param.ts';
 import type { EdgeControl, EdgeOptions } from './options.ts';
-import { Problem } from './problem.ts';
 import { problemAnswers } from './schemas.ts';
 
 /** Of the policy of all streams: a stream that no document and no file names. */
@@ -19,11 +18,8 @@ export function policyRoute(app: FastifyInstance, { region }: EdgeOptions, { pla
     url: '/control/:document/policy',
     schema: documentation,
     async handler(request) {
-      const { document } = request.params as { readonly document: string };
-      const subject = subjectOfDocument(document);
-      if (subject === null) throw new Problem('malformed', 'A document is global, or stream.<id>.');
-      await requireReader(authenticator, request.headers.authorization, subject.stream);
-      const { palette, limits, state, endedAt, level, spread, mutedViewers, mutedDevices } = plane.policyOf(subject.stream ?? ANY_STREAM);
+      const { document, stream } = await documentOf(request, authenticator);
+      const { palette, limits, state, endedAt, level, spread, mutedViewers, mutedDevices } = plane.policyOf(stream ?? ANY_STREAM);
       return {
         document,
         region,
@@ -76,14 +72,12 @@ const Answer = Type.Object({
       lifted_at: time('when it was taken back'),
     }),
   ),
-  problems: Type.Array(Type.Object({ path: Type.String(), message: Type.String() }), { description: 'what this region finds in the document and does not heed' }),
+  problems: PolicyProblems,
 });
 
 const documentation = {
-  tags: ['moderation'],
+  ...documentRoute,
   summary: 'What is in force',
   description: 'The policy as this region heeds it now. Needs the role moderator or admin where tokens are used.',
-  security: [{}, { token: [] }],
-  params: Type.Object({ document: Type.String({ description: 'global, or stream.<id>' }) }),
   response: { 200: { description: 'The policy', content: { 'application/json': { schema: Answer } } }, ...problemAnswers(400, 401, 403) },
 };
