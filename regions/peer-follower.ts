@@ -7,13 +7,13 @@
  * is never taken: each heartbeat is compared with the ledger (`continuity.ts`).
  */
 
-import { regionOf } from '../crdt/actor.ts';
+import { parseActorId, regionOf } from '../crdt/actor.ts';
 import type { StreamId } from '../crdt/ids.ts';
 import type { RowId } from '../crdt/ledger.ts';
 import type { Row } from '../crdt/row.ts';
 import { backoffMs } from './backoff.ts';
 import { IN_STEP, heard, startedAnew, type Continuity } from './continuity.ts';
-import { NOTHING_FORGOTTEN, type Heartbeat } from './heartbeat.ts';
+import { NOTHING_FORGOTTEN, type HeardOf, type Heartbeat } from './heartbeat.ts';
 import type { LogMessage, LogPosition, LogReader, LogVisitor } from './log.ts';
 import { PeerDocuments } from './peer-documents.ts';
 import { covers, type Replication } from './replication.ts';
@@ -29,7 +29,10 @@ export interface PeerStatus {
   readonly digestEqual: boolean | null;
   /** The sequence of the last message merged; null before the first. */
   readonly position: number | null;
-  /** Whatever documents the peer had at this time, by its clock, we have heard of; null before the first such word. */
+  /**
+   * Whatever documents the peer had at this time we have heard of; null before the first such word. By our clock: it is when we
+   * made the last heartbeat that the peer had heard when it said which documents it has.
+   */
   readonly documentsHeardAt: number | null;
 }
 
@@ -43,16 +46,19 @@ export class PeerFollower {
   /** Rows of the peer held when reading began at the first message, less those that its log was seen to hold. */
   #unconfirmed = new Map<string, RowId>();
   readonly #documents: PeerDocuments;
+  readonly #ownEpoch: () => number;
   #reading = new AbortController();
   #connected = false;
   #failures = 0;
   #heardAt: number | null = null;
   #digestEqual: boolean | null = null;
   #documentsHeardAt: number | null = null;
+  #heardOf: HeardOf | null = null;
   #viewers: ReadonlyMap<StreamId, number> = new Map();
 
-  /** `keep` is given the rows that the peer has lost and we hold. */
-  constructor(peer: string, reader: LogReader, replication: Replication, keep: (rows: Iterable<RowId>) => void) {
+  /** `keep` is given the rows that the peer has lost and we hold; `ownEpoch` names this life in our heartbeats, and is 0 before it has begun. */
+  constructor(peer: string, reader: LogReader, replication: Replication, keep: (rows: Iterable<RowId>) => void, ownEpoch: () => number) {
+    this.#ownEpoch = ownEpoch;
     this.#peer = peer;
     this.#reader = reader;
     this.#replication = replication;
@@ -66,6 +72,11 @@ export class PeerFollower {
 
   stalenessMs(): number | null {
     return this.#heardAt === null ? null : this.#replication.runtime.clock.now() - this.#heardAt;
+  }
+
+  /** The last heartbeat of the peer's latest life; null before the first. */
+  heardOf(): HeardOf | null {
+    return this.#heardOf;
   }
 
   viewers(stream: StreamId): number {
@@ -168,6 +179,19 @@ export class PeerFollower {
     if (held !== undefined && covers(row, held)) this.#unconfirmed.delete(key);
   }
 
+  /** A heartbeat may come late, or be an older one: neither what we have heard nor what we know goes back. */
+  #noteHeard({ at, actors, heard = [] }: Heartbeat, documentsMatch: boolean): void {
+    const epoch = Math.max(0, ...actors.map(([actor]) => parseActorId(actor).epoch));
+    const known = this.#heardOf;
+    if (epoch > 0 && (known === null || epoch > known.epoch || (epoch === known.epoch && at > known.at))) this.#heardOf = { region: this.#peer, epoch, at };
+    if (!documentsMatch) return;
+    const { region } = this.#replication;
+    for (const ours of heard) {
+      // What an earlier life of ours said, with another clock, tells nothing.
+      if (ours.region === region && ours.epoch === this.#ownEpoch()) this.#documentsHeardAt = Math.max(this.#documentsHeardAt ?? 0, ours.at);
+    }
+  }
+
   #hear(heartbeat: Heartbeat): void {
     const { ledger, runtime, options, stats, log } = this.#replication;
     this.#viewers = new Map(heartbeat.viewers);
@@ -175,7 +199,7 @@ export class PeerFollower {
     const { digest, actors, documents, forgotten = NOTHING_FORGOTTEN } = heartbeat;
     // What the log lacks itself proves nothing, neither that all is well nor that anything was lost.
     const documentsMatch = documents === null ? null : documents === undefined || this.#documents.matches(documents);
-    if (documentsMatch === true) this.#documentsHeardAt = heartbeat.at;
+    this.#noteHeard(heartbeat, documentsMatch === true);
     if (digest === null) return;
     // While one of us has forgotten more streams than the other, digests tell nothing of the rows; but why the other
     // has not may be a document that was lost.

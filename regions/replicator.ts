@@ -7,6 +7,7 @@
  * `recover` first: until the own log was read back, nothing is published. Then `start`.
  */
 
+import { parseActorId } from '../crdt/actor.ts';
 import type { StreamId } from '../crdt/ids.ts';
 import type { LogReader } from './log.ts';
 import { PeerFollower, type PeerStatus } from './peer-follower.ts';
@@ -46,6 +47,8 @@ export interface Replicator {
    * tick. False when too many wait. @throws when the key is none of a known kind
    */
   markDocument(key: string): boolean;
+  /** Whether the own log holds a document as it is now. */
+  holdsDocument(key: string): boolean;
   /** Own documents that the own log does not hold yet. */
   documentsWaiting(): number;
   /**
@@ -61,11 +64,12 @@ export interface Replicator {
 export function createReplicator(parts: ReplicatorParts): Replicator {
   const replication = createReplication(parts, { ...REPLICATION_DEFAULTS, ...parts.options });
   const { runtime, options, log } = replication;
-  const publisher = new RowPublisher(replication, parts);
-  const followers = new Map(
+  const publisher = new RowPublisher(replication, parts, () => Array.from(followers.values(), (follower) => follower.heardOf()).filter((heard) => heard !== null));
+  const ownEpoch = (): number => Math.max(0, ...Array.from(parts.currentActors().keys(), (actor) => parseActorId(actor).epoch));
+  const followers: ReadonlyMap<string, PeerFollower> = new Map(
     Array.from(parts.readers, ([peer, reader]) => [
       peer,
-      new PeerFollower(peer, reader, replication, (rows) => publisher.keep(rows)),
+      new PeerFollower(peer, reader, replication, (rows) => publisher.keep(rows), ownEpoch),
     ]),
   );
   const stopping = new AbortController();
@@ -113,6 +117,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     rowsWaiting: () => publisher.rowsWaiting,
     oldestDirtyMs: () => publisher.oldestDirtyMs(),
     markDocument: (key) => publisher.markDocument(key),
+    holdsDocument: (key) => publisher.holdsDocument(key),
     documentsWaiting: () => publisher.documentsWaiting,
     forget: (streams) => publisher.surplus.forgotten(streams, replication.ledger.forget(streams)),
     removalsWaiting: () => publisher.surplus.size,

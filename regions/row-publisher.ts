@@ -13,7 +13,7 @@ import { DirtyRows, type RowId } from '../crdt/ledger.ts';
 import { encodeRow } from '../crdt/row.ts';
 import type { StreamId } from '../crdt/ids.ts';
 import { backoffMs } from './backoff.ts';
-import { encodeHeartbeat } from './heartbeat.ts';
+import { encodeHeartbeat, type HeardOf } from './heartbeat.ts';
 import { LogFenced, type LogWriter } from './log.ts';
 import { OwnDocuments, type DocumentBatch } from './own-documents.ts';
 import type { Replication } from './replication.ts';
@@ -42,6 +42,7 @@ interface Batch {
 export class RowPublisher {
   readonly #replication: Replication;
   readonly #parts: RowPublisherParts;
+  readonly #heard: () => readonly HeardOf[];
   readonly #dirty: DirtyRows;
   readonly #custody = new DirtyRows();
   readonly #documents: OwnDocuments;
@@ -57,9 +58,11 @@ export class RowPublisher {
   #wholeAt: number;
   #openedAt = -Infinity;
 
-  constructor(replication: Replication, parts: RowPublisherParts) {
+  /** `heard` tells how far the peers were heard. */
+  constructor(replication: Replication, parts: RowPublisherParts, heard: () => readonly HeardOf[]) {
     this.#replication = replication;
     this.#parts = parts;
+    this.#heard = heard;
     this.#dirty = replication.ledger.track((actor) => regionOf(actor) === replication.region);
     this.#documents = new OwnDocuments({
       region: replication.region,
@@ -94,6 +97,11 @@ export class RowPublisher {
   /** See `OwnDocuments`. */
   markDocument(key: string): boolean {
     return this.#documents.mark(key);
+  }
+
+  /** See `OwnDocuments`; only what is known of an open log. */
+  holdsDocument(key: string): boolean {
+    return this.#isOpen && this.#documents.holds(key);
   }
 
   /** At least the age of the oldest change that the log lacks; 0 when it lacks none. */
@@ -231,6 +239,7 @@ export class RowPublisher {
         viewers: [...this.#parts.ownViewers()],
         ...(this.#replication.documents.size === 0 ? {} : { documents: documents.digest }),
         ...(ledger.forgottenCount === 0 ? {} : { forgotten: ledger.forgottenDigest() }),
+        heard: this.#heard(),
       });
       messages.push({ key: HEARTBEAT_KEY, payload });
     }

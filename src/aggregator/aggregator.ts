@@ -12,10 +12,11 @@ import type { ActorId } from '../../crdt/actor.ts';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Cancel } from '../../regions/runtime.ts';
 import type { FlaggedViewer } from '../antispam/flagged.ts';
-import { COMMIT_RETENTION_MS, HotStoreFenced, HotStoreUnavailable, type ClaimRecord, type Commit } from '../hot-store/hot-store.ts';
+import { HotStoreFenced, HotStoreUnavailable, type ClaimRecord, type Commit } from '../hot-store/hot-store.ts';
 import type { PolicyOf } from '../moderation/policy.ts';
 import { ClaimWorks, type ClaimWork } from './claim-works.ts';
 import { CLAIM_DEFAULTS, type ClaimLimits } from './claims.ts';
+import { forgettableBefore } from './claims-horizon.ts';
 import { CONTRIBUTION_DEFAULTS, type ContributionLimits } from './contributions.ts';
 import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
@@ -333,9 +334,10 @@ class Aggregator implements Ingest {
     corrections.forgetBefore(Math.min(contributions.forgottenUntilMs, claims.oldestAt()));
     const heldFrom = this.#parts.sessionsHeldFrom?.() ?? Infinity;
     sessions.holdFrom(heldFrom);
-    const answersResendsFrom = Math.min(clock.now() - COMMIT_RETENTION_MS, heldFrom);
+    const { startedAt, recoveredUntil } = this.#writer;
+    const forgettable = forgettableBefore({ now: clock.now(), startedAt, recoveredUntil, heldFrom });
     try {
-      await this.#parts.hotStore.forget(Math.min(answersResendsFrom, this.#parts.derivedBefore() - this.#longestFlightMs));
+      await this.#parts.hotStore.forget(Math.min(forgettable, this.#parts.derivedBefore() - this.#longestFlightMs));
     } catch (error) {
       this.#parts.log.debug({ error, actor: this.actor }, 'The hot store forgets later.');
     }

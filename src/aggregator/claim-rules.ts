@@ -10,13 +10,12 @@
 
 import type { Claim, Verdict } from '../../regions/claims.ts';
 import { RESEND_MS_MAX } from '../protocol/messages.ts';
+import { HELD_MS_MAX } from './claims-horizon.ts';
 import type { Batch, Reaction } from './ingest.ts';
 import { VOID } from './sessions.ts';
 import type { ShardState } from './shard-state.ts';
 
 const NO_RIVALS: readonly string[] = Object.freeze([]);
-/** Two regions' clocks are never this far apart. */
-const CLOCKS_APART_MS_MAX = 60_000;
 
 /** The regions that may have counted this batch before it came here. */
 export function rivalsOf({ claims }: ShardState, { session, via }: Batch): readonly string[] {
@@ -55,7 +54,8 @@ export function judge({ counts, sessions }: ShardState, claim: Claim, at: number
     // Who counted a later sending has a claim of its own, and gives back itself.
     return counted === VOID || counted > attempt ? answer('keep') : answer('counted', sessions.clampedOf(slot, sequence));
   }
-  const remembers = slot >= 0 || at - RESEND_MS_MAX - CLOCKS_APART_MS_MAX > sessions.forgottenUntilMs;
+  // A word for the books: the claimant keeps what it counted either way. So two clocks may be compared here, and nowhere else.
+  const remembers = slot >= 0 || (at - RESEND_MS_MAX > sessions.forgottenUntilMs && now - at < HELD_MS_MAX - RESEND_MS_MAX);
   if (slot < 0 && !sessions.hasRoom(now)) return null;
   if (slot < 0) slot = sessions.open(own.scope, session, now);
   sessions.admit(slot, sequence, clamped, 0, now, VOID);

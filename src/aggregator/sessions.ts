@@ -90,12 +90,12 @@ export class Sessions {
     return this.#notes.get(slot)?.find(([of]) => of === sequence)?.[2] ?? 0;
   }
 
-  /** What was last used until this time may have been forgotten. */
+  /** Of what was last used until this time something may be missing that should be known. */
   get forgottenUntilMs(): number {
     return (this.#forgottenSeconds + SECONDS_ORIGIN + 1) * 1000;
   }
 
-  /** Nothing is known of what was last used until this time. */
+  /** What should be known of until this time was lost. */
   forgetUntil(timeMs: number): void {
     this.#forgottenSeconds = Math.max(this.#forgottenSeconds, secondsOf(timeMs));
   }
@@ -141,16 +141,16 @@ export class Sessions {
     this.#markChanged(slot, isNoted);
   }
 
-  /** Joins what a commit of the past, at `at`, said of a session; false when there is no room for it. */
-  join(scope: number, record: SessionRecord, at: number): boolean {
+  /** Joins what a commit of an earlier life said of a session, which counts as used now; false when there is no room for it. */
+  join(scope: number, record: SessionRecord, now: number): boolean {
     let slot = this.#table.find(scope, record.session);
-    if (slot < 0) slot = this.open(scope, record.session, at);
+    if (slot < 0) slot = this.open(scope, record.session, now);
     if (slot < 0) return false;
     this.#load(slot);
     mergeWindow(this.#window, record);
     this.#save(slot);
     const used = slot * this.#table.stride + USED_SECONDS;
-    this.#table.integers[used] = Math.max(this.#table.integers[used]!, secondsOf(at));
+    this.#table.integers[used] = Math.max(this.#table.integers[used]!, secondsOf(now));
     const known = this.#notes.get(slot) ?? [];
     const learnt = notesOf(record).filter(([sequence]) => !known.some(([of]) => of === sequence));
     if (known.length + learnt.length === 0) return true;
@@ -224,8 +224,8 @@ export class Sessions {
     if (used >= this.#heldFromSeconds) {
       if (!this.#table.full) return false;
       this.forgottenEarly += 1;
+      this.#forgottenSeconds = Math.max(this.#forgottenSeconds, used);
     }
-    this.#forgottenSeconds = Math.max(this.#forgottenSeconds, used);
     this.#notes.delete(slot);
     return true;
   }

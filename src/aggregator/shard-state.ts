@@ -114,14 +114,22 @@ function* allRecords({ counts, sessions, contributions, corrections, claims }: S
   for (const row of counts.rows(now)) yield ['rows', row, rowBytesMax(row.entries)];
 }
 
-/** Joins what a recovered commit says of this shard's streams; false when some sessions found no room. */
-export function restore({ counts, sessions, contributions, claims }: ShardState, commit: Commit, owns: (stream: StreamId, origin: Origin) => boolean): boolean {
+/**
+ * Joins what a recovered commit says of this shard's streams; false when some sessions found no room. They count as used `now`: the
+ * clock may have been set since the commit was made.
+ */
+export function restore(
+  { counts, sessions, contributions, claims }: ShardState,
+  commit: Commit,
+  owns: (stream: StreamId, origin: Origin) => boolean,
+  now: number,
+): boolean {
   let complete = true;
   const byWriter = madeBy(commit.actor);
   for (const record of commit.sessions) {
     if (!owns(record.stream, { session: record.session })) continue;
     const scope = counts.open(record.stream)?.scope;
-    if (scope === undefined || !sessions.join(scope, record, commit.at)) complete = false;
+    if (scope === undefined || !sessions.join(scope, record, now)) complete = false;
   }
   for (const contribution of commit.contributions) {
     if (!owns(contribution.stream, contribution.actor === null ? byWriter : madeBy(contribution.actor))) continue;

@@ -44,8 +44,8 @@ export class ShardWriter {
   /** Of the last commit tried. A commit that was replaced leaves a gap. */
   #triedSequence = 0;
   #sequence = 0;
-  /** The time of the oldest commit recovered: what was earlier is forgotten. Infinity when there is none. */
-  #recoveredFrom = Infinity;
+  #startedAt = Infinity;
+  #recoveredUntil = -Infinity;
 
   /** `giveUp` ends all retries. */
   constructor(parts: WriterParts, state: ShardState, commitBytesMax: number, giveUp: AbortSignal) {
@@ -64,6 +64,16 @@ export class ShardWriter {
     return this.#sequence;
   }
 
+  /** When this life began to recover what earlier ones left; Infinity before. */
+  get startedAt(): number {
+    return this.#startedAt;
+  }
+
+  /** The time of the latest commit that earlier lives left, by their clocks; −Infinity when they left none. */
+  get recoveredUntil(): number {
+    return this.#recoveredUntil;
+  }
+
   get stats(): Readonly<Record<string, number>> {
     return { ...this.#count, sequence: this.#sequence };
   }
@@ -72,14 +82,15 @@ export class ShardWriter {
   async begin(): Promise<void> {
     const { hotStore, ledger, log, region, shard, runtime } = this.#parts;
     const epochs = new Set<number>();
+    this.#startedAt = runtime.clock.now();
     for (let failures = 0; !this.#giveUp.aborted; failures++) {
       try {
         this.#state.contributions.forgetUntil(runtime.clock.now() - COMMIT_RETENTION_MS);
         const sequences = await this.#recover(epochs);
-        if (this.#recoveredFrom < Infinity) this.#state.sessions.forgetUntil(this.#recoveredFrom);
         if (this.#hasLostCommits(sequences)) {
           log.error({ region, shard }, 'The journal has lost commits: what was counted so far cannot be taken back any more.');
           this.#state.contributions.forgetUntil(runtime.clock.now());
+          this.#state.sessions.forgetUntil(runtime.clock.now());
           this.#state.claims.giveUp();
         }
         for (const actor of ledger.actors()) this.#noteEpoch(actor, epochs);
@@ -186,17 +197,20 @@ export class ShardWriter {
     const sequences = new Map<ActorId, number>();
     let complete = true;
     this.#count.recoveredCommits = 0;
-    this.#recoveredFrom = Infinity;
+    const now = this.#parts.runtime.clock.now();
     await this.#parts.hotStore.recover((commit) => {
       this.#count.recoveredCommits += 1;
-      this.#recoveredFrom = Math.min(this.#recoveredFrom, commit.at);
-      if (!restore(this.#state, commit, this.#parts.owns)) complete = false;
+      if (this.#actor === null) this.#recoveredUntil = Math.max(this.#recoveredUntil, commit.at);
+      if (!restore(this.#state, commit, this.#parts.owns, now)) complete = false;
       sequences.set(commit.actor, Math.max(commit.sequence, sequences.get(commit.actor) ?? 0));
       this.#noteEpoch(commit.actor, epochs);
       this.#join(commit);
       this.#parts.onRecovered?.(commit);
     });
-    if (!complete) this.#parts.log.error({}, 'Not all sessions found room, so resends of the others may count twice: raise sessionsMax.');
+    if (!complete) {
+      this.#state.sessions.forgetUntil(now);
+      this.#parts.log.error({}, 'Not all sessions found room, so resends of the others may count twice: raise sessionsMax.');
+    }
     return sequences;
   }
 

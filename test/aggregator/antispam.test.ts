@@ -36,7 +36,7 @@ describe('a shard and its judge', () => {
     expect(counted).toBe(sequence - 1);
 
     const next = emptyState(LIMITS, 2);
-    restore(next, { ...changes, actor: 'us/0/1' as never, sequence: 1, at: START + 200 * sequence, windowsStoredBefore: 0 }, () => true);
+    restore(next, { ...changes, actor: 'us/0/1' as never, sequence: 1, at: START + 200 * sequence, windowsStoredBefore: 0 }, () => true, START + 200 * sequence);
     expect(step(next, batchOf(sequence), DEFAULT_POLICY, START + 10 ** 6)).toEqual({ kind: 'counted', accepted: 0, clamped: 1, duplicate: true });
     expect(step(next, batchOf(sequence + 1), DEFAULT_POLICY, START + 10 ** 6)).toEqual({ kind: 'counted', accepted: 1, clamped: 0, duplicate: false });
   });

@@ -3,7 +3,7 @@ import { decodeVerdicts, encodeClaims, type Claim, type Verdict } from '../../re
 import type { AggregatorOptions } from '../../src/aggregator/aggregator.ts';
 import { ClaimsDesk } from '../../src/aggregator/claims-desk.ts';
 import type { ClaimWork } from '../../src/aggregator/claim-works.ts';
-import { sessionsHeldFrom } from '../../src/aggregator/claims-horizon.ts';
+import { forgettableBefore, sessionsHeldFrom } from '../../src/aggregator/claims-horizon.ts';
 import { COMMIT_RETENTION_MS, type ClaimRecord } from '../../src/hot-store/hot-store.ts';
 import { MemoryJournal } from '../../src/hot-store/memory-store.ts';
 import type { Mute, Policy } from '../../src/moderation/policy.ts';
@@ -246,5 +246,13 @@ describe('how far back sessions are remembered', () => {
     expect(sessionsHeldFrom(NOW, 0, [NOW, null])).toBe(NOW - HOUR_MS);
     expect(sessionsHeldFrom(NOW, NOW - MINUTE_MS, [NOW, null])).toBe(0);
     expect(sessionsHeldFrom(NOW, NOW - MINUTE_MS, [NOW - 3 * HOUR_MS])).toBe(NOW - 3 * HOUR_MS - 5 * MINUTE_MS);
+    const memory = { now: NOW, startedAt: NOW - HOUR_MS, recoveredUntil: NOW - HOUR_MS, heldFrom: NOW - 6 * MINUTE_MS };
+    expect(forgettableBefore(memory)).toBe(NOW - 10 * MINUTE_MS);
+    expect(forgettableBefore({ ...memory, heldFrom: NOW - 30 * MINUTE_MS })).toBe(NOW - 30 * MINUTE_MS);
+    // In its first minutes a life keeps all that earlier ones left, but for an hour of it at most.
+    const young = { ...memory, startedAt: NOW - MINUTE_MS };
+    expect(forgettableBefore({ ...young, recoveredUntil: NOW - 5 * MINUTE_MS })).toBe(NOW - 5 * MINUTE_MS - HOUR_MS);
+    expect(forgettableBefore({ ...young, recoveredUntil: -Infinity })).toBe(-Infinity);
+    expect(forgettableBefore({ ...young, recoveredUntil: NOW + 9 * HOUR_MS })).toBe(NOW - MINUTE_MS);
   });
 });

@@ -87,6 +87,10 @@ class RegionLife {
   }
 }
 
+function withClock(runtime: SimulatedRuntime, offsetMs: number): SimulatedRuntime {
+  return { ...runtime, clock: { now: () => runtime.clock.now() + offsetMs } };
+}
+
 interface Sent {
   readonly session: string;
   readonly sequence: number;
@@ -103,7 +107,8 @@ async function run(seed: number): Promise<{ moved: number; kills: number }> {
   const journals = new Map(NAMES.map((name) => [name, new MemoryJournal()]));
   const regions = new Map<string, RegionLife>();
   const boot = async (name: string): Promise<void> => {
-    const life = new RegionLife(runtime, network, name, journals.get(name)!);
+    // No two clocks need be alike.
+    const life = new RegionLife(withClock(runtime, (below(3) - 1) * 3_600_000), network, name, journals.get(name)!);
     await runtime.settle(life.start());
     regions.set(name, life);
   };
@@ -205,4 +210,47 @@ describe('regions with claims', () => {
     expect(occurred.moved).toBeGreaterThan(10);
     expect(occurred.kills).toBeGreaterThan(10);
   }, 60_000);
+
+  it.each([
+    ['the claimant’s is an hour ahead', 3_600_000, 0],
+    ['the rival’s is set forward between two lives', 1_200_000, 1_200_000],
+  ])('[CLAIM-6] what was counted is known after twenty minutes without a word of the claimant, whatever the clocks say: %s', async (_, ahead, forward) => {
+    const runtime = createSimulatedRuntime(1);
+    const network = createMemoryNetwork(runtime);
+    const journals = new Map(NAMES.map((name) => [name, new MemoryJournal()]));
+    const boot = async (name: string, offsetMs: number): Promise<RegionLife> => {
+      const life = new RegionLife(withClock(runtime, offsetMs), network, name, journals.get(name)!);
+      await runtime.settle(life.start());
+      return life;
+    };
+    const stop = (life: RegionLife): Promise<unknown> => {
+      life.isAlive = false;
+      life.desk.stop();
+      return runtime.settle(Promise.all([life.replicator.stop(), life.aggregator.stop()]));
+    };
+    const batch = { stream: DERBY, viewer: 'v', device: null, address: null, session: 's', sequence: 1, reactions: [[HEART, 5]] as const };
+    const eu = await boot('eu', 0);
+    const us = await boot('us', ahead);
+    let ap = await boot('ap', 0);
+    const restart = async (): Promise<void> => {
+      await stop(ap);
+      ap = await boot('ap', forward);
+    };
+    await runtime.runFor(5_000);
+    ap.aggregator.submit(batch, () => {});
+    await runtime.runFor(1_000);
+    if (forward > 0) await restart();
+    await runtime.runFor(15_000);
+    network.cut('us', 'ap');
+    network.cut('ap', 'us');
+    us.aggregator.submit({ ...batch, via: ['ap'] }, () => {});
+    await runtime.runFor(1_200_000);
+    await restart();
+    network.heal('us', 'ap');
+    network.heal('ap', 'us');
+    await runtime.runFor(10_000);
+    for (const life of [us, eu, ap]) expect(life.total()).toBe(5);
+    expect(us.aggregator.stats).toMatchObject({ claimsSettled: 1, claimsUnknown: 0, tapsGivenBack: 5 });
+    for (const life of [us, eu, ap]) await stop(life);
+  });
 });

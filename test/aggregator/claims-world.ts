@@ -128,7 +128,7 @@ export class ToyRegion {
     if (random.next() < 0.5) this.state.contributions.forgetUntil(this.#world.now);
     const commits = this.commits().map((commit) => ({ commit, rank: random.next() }));
     commits.sort((a, b) => a.rank - b.rank);
-    for (const { commit } of [...commits, ...commits.slice(0, 5)]) restore(this.state, commit, () => true);
+    for (const { commit } of [...commits, ...commits.slice(0, 5)]) restore(this.state, commit, () => true, this.#world.now);
     this.state.claims.begin(0, this.#epoch);
     const { state } = this;
     this.desk = new ClaimsDesk({

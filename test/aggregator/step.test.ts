@@ -264,7 +264,7 @@ class JournalledShard {
     this.state = emptyState(LIMITS, this.#epoch);
     const replayed = this.#journal.map((commit, index) => ({ commit, rank: order[index % order.length]! }));
     replayed.sort((a, b) => a.rank - b.rank);
-    for (const { commit } of [...replayed, ...replayed.slice(0, 5)]) restore(this.state, commit, () => true);
+    for (const { commit } of [...replayed, ...replayed.slice(0, 5)]) restore(this.state, commit, () => true, commit.at);
     restored(this.state);
   }
 

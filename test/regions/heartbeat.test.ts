@@ -20,6 +20,9 @@ const withDocuments = fc
 const withForgotten = fc
   .tuple(fc.oneof(heartbeat, withDocuments), fc.stringMatching(/^[0-9a-f]{16}$/))
   .map(([written, forgotten]): Heartbeat => ({ ...written, forgotten }));
+const withHeard = fc
+  .tuple(fc.oneof(heartbeat, withDocuments, withForgotten), fc.array(fc.record({ region: stream, epoch: fc.integer({ min: 1 }), at: count }), { minLength: 1, maxLength: 5 }))
+  .map(([written, heard]): Heartbeat => ({ ...written, heard }));
 
 function withVersion(version: number, value: unknown): Uint8Array {
   return Uint8Array.from([version, ...encode(value)]);
@@ -27,7 +30,7 @@ function withVersion(version: number, value: unknown): Uint8Array {
 
 test('[REP-2] a heartbeat is read as it was written', () => {
   fc.assert(
-    fc.property(fc.oneof(heartbeat, withDocuments, withForgotten), (written) => {
+    fc.property(fc.oneof(heartbeat, withDocuments, withForgotten, withHeard), (written) => {
       expect(decodeHeartbeat('us', encodeHeartbeat(written))).toEqual(written);
     }),
     { numRuns: 300 },
@@ -45,6 +48,12 @@ test('[REP-2] bytes that are no heartbeat give a typed error, whatever they are'
     withVersion(3, [1, digest, [], [], digest, null]),
     withVersion(3, [1, digest, [], [], true, digest]),
     withVersion(4, [1, digest, [], [], digest, digest]),
+    withVersion(4, [1, digest, [], [], digest, digest, []]),
+    withVersion(4, [1, digest, [], [], digest, null, ['us', 1, 1]]),
+    withVersion(4, [1, digest, [], [], digest, digest, ['us', 0, 1]]),
+    withVersion(4, [1, digest, [], [], digest, digest, ['u s', 1, 1]]),
+    withVersion(4, [1, digest, [], [], digest, digest, ['us', 1]]),
+    withVersion(5, [1, digest, [], [], digest, digest, ['us', 1, 1]]),
     withVersion(1, [1, digest, [], [], digest]),
     withVersion(1, [1, digest, []]),
     withVersion(1, [1, digest, [], [], 0]),

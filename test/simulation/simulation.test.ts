@@ -70,7 +70,8 @@ describe('seeds that found something', () => {
   it.each([
     ['a mute heard before its end: taps after the end are taken back, too', 15],
     ['a second process began from a journal that the first was about to write again', 1026],
-    ['a clock ten minutes ahead, which answers claims with unknown', 3675],
+    ['a clock ten minutes ahead, and claims on what was counted before', 3675],
+    ['a clock set forward between two lives, and a resend', 988],
     ['verdicts for a region that had lost its claims with its disk', 12],
     ['a first process that woke to a lost journal and took the shard back', 5465],
     ['the same, with a journal that was rolled back', 4602],

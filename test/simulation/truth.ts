@@ -39,12 +39,12 @@ export function truthOf(batches: Iterable<SentBatch>, decidedOf: (batch: SentBat
   return truth;
 }
 
-function* countedOf(batch: SentBatch, { lossy, forgetful }: Doubts): Generator<readonly [emoji: string, low: number, high: number]> {
+function* countedOf(batch: SentBatch, { lossy }: Doubts): Generator<readonly [emoji: string, low: number, high: number]> {
   const { state, accepted, reactions, reached, mayCount, lost } = batch;
   let left = accepted;
   for (const [emoji, taps] of reactions) {
-    // A region that has lost its memory, or whose clock is minutes off, knows nothing of claims on what it had counted.
-    const isForgotten = lost || (reached.size > 1 && [...reached].some((region) => lossy.has(region) || forgetful.has(region)));
+    // A region that has lost its memory knows nothing of claims on what it had counted.
+    const isForgotten = lost || (reached.size > 1 && [...reached].some((region) => lossy.has(region)));
     if (isForgotten) yield [emoji, 0, Math.max(2, reached.size) * taps];
     else if (state === 'counted') {
       const counted = Math.min(taps, left);
