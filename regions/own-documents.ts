@@ -71,6 +71,12 @@ export class OwnDocuments {
     return true;
   }
 
+  /** Whether the log holds the document as its owner has it now. */
+  holds(key: string): boolean {
+    const bytes = this.#dirty.has(key) ? undefined : this.#readable(key);
+    return bytes !== undefined && this.#isLogged(key, bytes);
+  }
+
   /** The log is read back: what it holds is visited next. */
   opening(): void {
     this.#logged = new DocumentHashes();

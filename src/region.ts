@@ -33,8 +33,10 @@ import type { Config } from './config.ts';
 import { createEdge } from './edge/server.ts';
 import { COMMIT_RETENTION_MS, type Commit, type HotStore } from './hot-store/hot-store.ts';
 import { createJetstreamStore } from './hot-store/jetstream-store.ts';
-import { createControlPlane, logKeyOf, policyDocuments, streamsWithPolicies } from './moderation/control-plane.ts';
-import { StreamLives } from './moderation/stream-life.ts';
+import { createControlPlane } from './moderation/control-plane.ts';
+import { EndedStreams } from './moderation/ended-streams.ts';
+import { logKeyOf, policyDocuments, streamsWithPolicies } from './moderation/policy-documents.ts';
+import { StreamEnds } from './moderation/stream-ends.ts';
 import { createAdminServer } from './observability/admin-server.ts';
 import { createHealth } from './observability/health.ts';
 import { createLog } from './observability/log.ts';
@@ -116,16 +118,29 @@ export async function startRegion(
   const { logWriter, logReaders, hotStore, windowQueue, windowStore, changeStore = null } = makeParts(config, log);
   const metrics = createMetrics({ region, version: VERSION });
   const trail = changeStore && new AuditTrail({ region, store: changeStore, runtime, log });
+  const ended = new EndedStreams((page) => replicator.markDocument(page));
   const plane = createControlPlane({
     base: config.policy,
     clock: runtime.clock,
     log,
     publish: (document) => replicator.markDocument(logKeyOf(document)),
     record: (change) => trail?.add(change),
+    ended,
   });
   const { policyOf } = plane;
   const ledger = new Ledger();
-  const lives = new StreamLives((stream) => ledger.hasForgotten(stream), config.endedGraceMs);
+  const ends = new StreamEnds({
+    region,
+    plane,
+    ended,
+    ledger,
+    forget: (streams) => replicator.forget(streams),
+    isLogged: (key) => replicator.holdsDocument(key),
+    derivedBefore: () => derivedBefore(),
+    clock: runtime.clock,
+    log,
+    graceMs: config.endedGraceMs,
+  });
   const shards: Aggregator[] = [];
   const spreads = new Spreads(shardCount);
   const shardsFor = (stream: StreamId): Aggregator[] => spreads.shardsOf(stream).map((shard) => shards[shard]!);
@@ -154,7 +169,7 @@ export async function startRegion(
     log,
     writer: logWriter,
     readers: logReaders,
-    documents: [policyDocuments(plane), ...desk.kinds],
+    documents: [policyDocuments(plane), ends.documents, ...desk.kinds],
     ownViewers: () => broadcaster.ownViewers(),
     currentActors: () => new Map(shards.flatMap(({ actor, sequence }) => (actor === null ? [] : [[actor, sequence]]))),
     onFenced: () => fence('another process writes the log of this region'),
@@ -200,7 +215,7 @@ export async function startRegion(
       policyOf,
       admission: () => (windows.full() || replicator.oldestDirtyMs() > UNPUBLISHED_ROWS_MS_MAX ? 'overloaded' : null),
       derivedBefore,
-      isOver: (stream) => lives.isOver(stream),
+      isOver: (stream) => ends.isOver(stream),
       windowsStoredBefore: () => (aggregator.actor === null ? 0 : windows.storedBefore(aggregator.actor)),
       sessionsHeldFrom: () => {
         const heardAt = replicator.peers().map(({ documentsHeardAt }) => documentsHeardAt);
@@ -218,17 +233,8 @@ export async function startRegion(
     shards.push(aggregator);
   }
 
-  const forgetStreams = (): void => {
-    const now = runtime.clock.now();
-    const streams = lives.due({ now, derivedBefore: derivedBefore() });
-    for (const stream of lives.over(now)) plane.archive(stream);
-    if (streams.length === 0) return;
-    replicator.forget(streams);
-    log.info({ streams: streams.length }, 'streams that ended are over and forgotten');
-  };
-
   plane.onPolicy((stream) => {
-    if (stream !== null) lives.heard(stream, plane.endedAt(stream), runtime.clock.now());
+    if (stream !== null) ends.heard(stream);
     for (const shard of stream === null ? shards : shardsFor(stream)) shard.policyChanged(stream);
   });
 
@@ -276,9 +282,10 @@ export async function startRegion(
   metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'full']);
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
   metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'inFlight', 'postsInFlight']);
-  const streamStats = () => ({ held: ledger.streamCount, ended: lives.size, forgotten: ledger.forgottenCount, removalsWaiting: replicator.removalsWaiting() });
+  const streamStats = () => ({ held: ledger.streamCount, ended: ends.size, forgotten: ledger.forgottenCount, removalsWaiting: replicator.removalsWaiting() });
   metrics.registerStats('streams', streamStats, ['held', 'ended', 'forgotten', 'removalsWaiting']);
   metrics.registerStats('policies', () => plane.stats, ['documents', 'documentBytes']);
+  metrics.registerStats('ended', () => ended.stats, ['listed']);
   metrics.registerStats('control', () => edge.controlStats!, ['sockets']);
   if (trail !== null) metrics.registerStats('audit', () => trail.stats, ['waiting']);
   for (const [shard, aggregator] of shards.entries()) {
@@ -315,8 +322,8 @@ export async function startRegion(
     await replicator.recover();
     spreads.read(streamsWithPolicies(plane), (stream) => policyOf(stream).spread, policyOf(ANY_STREAM).spread);
     // Before shards read their journals back, in which streams stand that are over.
-    forgetStreams();
-    stopForgetting = runtime.timers.every(FORGET_STREAMS_MS, forgetStreams);
+    ends.sweep();
+    stopForgetting = runtime.timers.every(FORGET_STREAMS_MS, () => ends.sweep());
     await Promise.all(shards.map((shard) => shard.start()));
     // What is pending is published before peers are heard, whose verdicts are about it.
     desk.start();

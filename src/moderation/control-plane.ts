@@ -5,11 +5,10 @@
  * frozen value and knows nothing of Yjs. A document changes by a moderator's update or by what a peer's log holds;
  * either way it is handed to the own log whole (`publish`), also what came from a peer: so that regions keep it for
  * each other, and the talk ends when nobody learns anything new [MOD-7]. A region that is cut off goes on with what
- * it has and merges later.
+ * it has and merges later. A stream on the list of ended ones needs no document, and gets none any more [MOD-34].
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
-import type { DocumentKind } from '../../regions/documents.ts';
 import type { Clock, Log } from '../../regions/runtime.ts';
 import {
   DocumentTooLarge,
@@ -25,7 +24,8 @@ import {
   type GatedDocument,
 } from './document-gate.ts';
 import { contentChanges, type ContentChange } from './content-changes.ts';
-import { EMPTY_CONTENT, derivePolicy, subjectOfDocument, type ContentProblem, type PolicyContent } from './policy-content.ts';
+import { EndedStreams } from './ended-streams.ts';
+import { EMPTY_CONTENT, derivePolicy, streamDocument, subjectOfDocument, type ContentProblem, type PolicyContent } from './policy-content.ts';
 import type { BasePolicy, Policy, PolicyOf } from './policy.ts';
 
 /** Documents at most; beyond them no stream gets a document of its own. */
@@ -42,6 +42,8 @@ export interface ControlPlaneParts {
   readonly publish: (document: string) => void;
   /** Told what a moderator changed, in the region that took the change. */
   readonly record?: (change: RecordedChange) => void;
+  /** Streams that were over long ago; none when absent. */
+  readonly ended?: EndedStreams;
   readonly documentsMax?: number;
 }
 
@@ -52,7 +54,7 @@ export interface RecordedChange extends ContentChange {
   readonly at: number;
 }
 
-export type Refusal = 'malformed' | 'too-large' | 'overloaded';
+export type Refusal = 'malformed' | 'too-large' | 'overloaded' | 'stream-ended';
 export type ApplyResult = { readonly kind: 'applied' } | { readonly kind: 'refused'; readonly reason: Refusal; readonly message: string };
 
 /** Told of what is new in a document; `origin` is who wrote it, and has it already. */
@@ -78,10 +80,14 @@ export interface ControlPlane {
   onPolicy(listener: PolicyListener): () => void;
   /** Tokens of this `sub` that were issued before this time are refused; null when all are good. */
   revokedBefore(sub: string): number | null;
-  /** When the stream's document, which all regions have, says that it ended; null when it does not. A region's file is not asked. */
+  /** When the stream's document says that it ended, or 0 when it is on the list of ended ones; null otherwise. A region's file is not asked. */
   endedAt(stream: StreamId): number | null;
   /** The stream is over: of its document only the bytes are kept, which say that it ended, until somebody writes to it. */
   archive(stream: StreamId): void;
+  /** The stream has come to be listed, so it is over, whatever its document says; that stays until it is dropped. */
+  listed(stream: StreamId): void;
+  /** Removes the document of a stream that is listed. */
+  drop(stream: StreamId): void;
   /** Forgets what nobody needs any more; call it every few minutes. */
   compact(): void;
   readonly stats: Readonly<ControlPlaneStats>;
@@ -111,7 +117,7 @@ interface Held extends GatedDocument {
 const OVER: Pick<Held, 'raw' | 'content' | 'problems'> = Object.freeze({ raw: new Map(), content: { ...EMPTY_CONTENT, endedAt: 0 }, problems: [] });
 
 export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
-  const { base, clock, log, publish, documentsMax = DOCUMENTS_MAX } = parts;
+  const { base, clock, log, publish, ended = new EndedStreams(() => {}), documentsMax = DOCUMENTS_MAX } = parts;
   const stats: ControlPlaneStats = { documents: 0, documentBytes: 0, applied: 0, refused: 0, merged: 0, mergesRefused: 0, compactions: 0 };
   const documents = new Map<string, Held>();
   /** The same by stream, for the hot path. */
@@ -132,7 +138,7 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
   function policyOf(stream: StreamId): Policy {
     const held = streams.get(stream);
-    if (held === undefined) return plain.ended.size === 0 ? plain.live : (plain.ended.get(stream) ?? plain.live);
+    if (held === undefined) return ended.has(stream) ? plain.over : plain.ended.size === 0 ? plain.live : (plain.ended.get(stream) ?? plain.live);
     if (held.content === OVER.content) return plain.over;
     if (held.policy === null || held.of !== globalVersion) {
       held.policy = derivePolicy(base, global, held.content, stream);
@@ -158,10 +164,27 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
   function archive(stream: StreamId): void {
     const held = streams.get(stream);
-    if (held === undefined || held.content.endedAt === null || held.content === OVER.content) return;
-    const archived: Held = { ...OVER, state: held.state, stream, policy: null, of: 0 };
-    documents.set(`stream.${stream}`, archived);
-    streams.set(stream, archived);
+    if (held !== undefined && held.content !== OVER.content && (held.content.endedAt !== null || ended.has(stream))) {
+      const archived: Held = { ...OVER, state: held.state, stream, policy: null, of: 0 };
+      documents.set(streamDocument(stream), archived);
+      streams.set(stream, archived);
+    }
+  }
+
+  function listed(stream: StreamId): void {
+    archive(stream);
+    for (const listener of policyListeners) listener(stream);
+  }
+
+  function drop(stream: StreamId): void {
+    const document = streamDocument(stream);
+    const held = documents.get(document);
+    if (held === undefined || !ended.has(stream)) return;
+    documents.delete(document);
+    streams.delete(stream);
+    stats.documentBytes -= held.state.length;
+    stats.documents = documents.size;
+    publish(document);
   }
 
   /** A document as it is edited and merged. */
@@ -174,8 +197,12 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
   function subjectOf(document: string): StreamId | null {
     const subject = subjectOfDocument(document);
     if (subject === null) throw new MalformedUpdate('there is no document of this name');
-    if (!documents.has(document) && documents.size >= documentsMax) throw new NoRoom('this region holds as many documents as it may');
+    if (!documents.has(document) && documents.size >= documentsMax && !isListed(subject.stream)) throw new NoRoom('this region holds as many documents as it may');
     return subject.stream;
+  }
+
+  function isListed(stream: StreamId | null): boolean {
+    return stream !== null && ended.has(stream);
   }
 
   /** Once in a while, because who sends junk sends much of it. */
@@ -192,10 +219,11 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
 
     apply(document, update, by, origin) {
       try {
-        const held = wholeOf(document);
         const stream = subjectOf(document);
+        const held = isListed(stream) ? null : wholeOf(document);
         const admission = admitUpdate(held, update);
         if (admission.updates.length === 0) return { kind: 'applied' };
+        if (isListed(stream)) throw new Ended('the stream ended long ago, and its policy is kept no more');
         stats.applied += 1;
         hold(document, stream, admission, origin);
         const changes = contentChanges(held?.raw ?? null, admission.document.raw);
@@ -214,6 +242,8 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
     merge(document, state, from) {
       try {
         const stream = subjectOf(document);
+        // Also a document that says nothing of an end: its region is told so by our list.
+        if (isListed(stream)) return;
         const admission = mergeState(wholeOf(document), state);
         if (admission.updates.length === 0) return;
         stats.merged += 1;
@@ -240,10 +270,12 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       return () => policyListeners.delete(listener);
     },
 
-    endedAt: (stream) => streams.get(stream)?.content.endedAt ?? null,
+    endedAt: (stream) => streams.get(stream)?.content.endedAt ?? (ended.has(stream) ? 0 : null),
     revokedBefore: (sub) => global.revoked.get(sub) ?? null,
 
     archive,
+    listed,
+    drop,
 
     compact() {
       const overBefore = clock.now() - OVER_MUTES_KEPT_MS;
@@ -262,46 +294,14 @@ class NoRoom extends Error {
   override readonly name = 'NoRoom';
 }
 
+class Ended extends Error {
+  override readonly name = 'Ended';
+}
+
 function refusalOf(error: unknown): Refusal {
   if (error instanceof MalformedUpdate) return 'malformed';
   if (error instanceof DocumentTooLarge) return 'too-large';
   if (error instanceof NoRoom) return 'overloaded';
+  if (error instanceof Ended) return 'stream-ended';
   throw error;
-}
-
-/** The name under which a document stands in the region logs, and back; null for what is no policy document. */
-export function logKeyOf(document: string): string {
-  return `policy.${document}`;
-}
-
-export function documentOfLogKey(key: string): string | null {
-  const document = key.startsWith('policy.') ? key.slice('policy.'.length) : '';
-  return subjectOfDocument(document) === null ? null : document;
-}
-
-/** The documents as a region's log carries them. */
-export function policyDocuments(plane: ControlPlane): DocumentKind {
-  return {
-    kind: 'policy',
-    *keys() {
-      for (const document of plane.documents()) yield logKeyOf(document);
-    },
-    read(key) {
-      const document = documentOfLogKey(key);
-      return document === null ? null : plane.state(document);
-    },
-    receive(from, key, bytes) {
-      const document = documentOfLogKey(key);
-      // A log that has lost a document takes none away: what is known here stays.
-      if (document !== null && bytes !== null) plane.merge(document, bytes, from);
-    },
-  };
-}
-
-/** The streams that have documents of their own. */
-export function* streamsWithPolicies(plane: Pick<ControlPlane, 'documents'>): Generator<StreamId> {
-  for (const document of plane.documents()) {
-    const stream = subjectOfDocument(document)?.stream ?? null;
-    if (stream !== null) yield stream;
-  }
 }

@@ -146,7 +146,7 @@ function change(held: GatedDocument | null, edit: (doc: Y.Doc) => void): Admissi
     edit(doc);
     const state = Y.encodeStateAsUpdate(doc);
     // What still waits for something that it builds upon makes no event, but is part of the document.
-    if (updates.length === 0 && state.length !== held?.state.length) updates.push(state);
+    if (updates.length === 0 && state.length !== (held?.state ?? EMPTY_STATE).length) updates.push(state);
     return { document: { state, raw: rawContentOf(doc), ...contentOf(doc) }, updates };
   } catch (error) {
     throw new MalformedUpdate('Yjs cannot apply the update', { cause: error });

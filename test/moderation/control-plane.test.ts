@@ -2,8 +2,9 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import type { StreamId } from '../../crdt/ids.ts';
-import { createControlPlane, documentOfLogKey, logKeyOf, type ControlPlane, type ControlPlaneParts, type RecordedChange } from '../../src/moderation/control-plane.ts';
+import { createControlPlane, type ControlPlane, type ControlPlaneParts, type RecordedChange } from '../../src/moderation/control-plane.ts';
 import { DOCUMENT_BYTES_MAX, MERGED_BYTES_MAX } from '../../src/moderation/document-gate.ts';
+import { documentOfLogKey, logKeyOf } from '../../src/moderation/policy-documents.ts';
 import { endStream, lift, mute, revoke, setEmoji, setLevel } from '../../src/moderation/policy-doc.ts';
 import { DEFAULT_BASE, DEFAULT_POLICY } from '../../src/moderation/policy.ts';
 import { edits, type Edit } from './arbitrary-edits.ts';
@@ -212,6 +213,13 @@ describe('the control plane', () => {
     expect(plane.stats.documentBytes).toBe(bytes);
     plane.merge(DERBY_DOCUMENT, new Uint8Array(MERGED_BYTES_MAX + 1), 'eu');
     expect(plane.stats.mergesRefused).toBe(2);
+  });
+
+  it('[MOD-9] who looks at a document that nobody wrote, and says that there is nothing new, makes none', () => {
+    const { plane, published } = world();
+    expect(plane.apply(DERBY_DOCUMENT, Y.encodeStateAsUpdate(new Y.Doc()), 'ada')).toEqual({ kind: 'applied' });
+    plane.merge(DERBY_DOCUMENT, Y.encodeStateAsUpdate(new Y.Doc()), 'eu');
+    expect([plane.state(DERBY_DOCUMENT), [...plane.documents()], published]).toEqual([null, [], []]);
   });
 
   it('[MOD-11] bytes that are no update, or one that no console writes, are refused and change nothing, whatever they are', () => {

@@ -3,7 +3,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StreamId } from '../../crdt/ids.ts';
-import { STREAM_GRACE_MS, StreamLives } from '../../src/moderation/stream-life.ts';
+import { DOCUMENT_GRACES, STREAM_GRACE_MS, StreamLives } from '../../src/moderation/stream-life.ts';
 
 const MINUTE = 60_000;
 const T = 100 * MINUTE;
@@ -76,6 +76,22 @@ describe('the life of a stream', () => {
     lives.heard(derby, T + 10 * MINUTE, T + 3 * MINUTE);
     expect(lives.isOver(derby)).toBe(true);
     expect(lives.size).toBe(0);
+  });
+
+  it('[MOD-34] its document is kept for two hours after the end, and until shards have let go, however late that was', () => {
+    const { lives, sweep } = livesOf();
+    const late = 'late' as StreamId;
+    lives.heard(derby, T, T);
+    sweep(T + 2 * STREAM_GRACE_MS);
+    const longAfter = T + DOCUMENT_GRACES * STREAM_GRACE_MS;
+    expect(longAfter - T).toBe(2 * 60 * MINUTE);
+    expect(lives.longOver(longAfter - 1)).toEqual([]);
+    lives.heard(late, T, longAfter);
+    sweep(longAfter);
+    expect(lives.longOver(longAfter)).toEqual([derby]);
+    expect(lives.longOver(longAfter)).toEqual([]);
+    sweep(longAfter + STREAM_GRACE_MS);
+    expect(lives.longOver(longAfter + STREAM_GRACE_MS)).toEqual([late]);
   });
 
   it('[MOD-30] a live stream is never forgotten', () => {

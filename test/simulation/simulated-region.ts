@@ -19,8 +19,9 @@ import { WindowPublisher } from '../../src/analytics/window-publisher.ts';
 import { createBroadcaster, type Broadcaster } from '../../src/broadcaster/broadcaster.ts';
 import type { Frame } from '../../src/broadcaster/frame-feed.ts';
 import { COMMIT_RETENTION_MS } from '../../src/hot-store/hot-store.ts';
-import { createControlPlane, logKeyOf, policyDocuments, type ControlPlane } from '../../src/moderation/control-plane.ts';
+import { createControlPlane, type ControlPlane } from '../../src/moderation/control-plane.ts';
 import type { BasePolicy } from '../../src/moderation/policy.ts';
+import { logKeyOf, policyDocuments } from '../../src/moderation/policy-documents.ts';
 import { SimulatedProcess, type CrashPoint } from './process.ts';
 import { JournalServer, QueueServer, type DatabaseServer, type LogServer, type Machine } from './servers.ts';
 

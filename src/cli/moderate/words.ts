@@ -11,7 +11,7 @@ export function visible(text: string): string {
 
 export function policyLines(policy: PolicyInForce & { readonly spread: number }, now: number): string[] {
   const { state, ended_at: endedAt, level, spread, limits, palette, mutes, problems } = policy;
-  const ended = endedAt === null ? '' : endedAt === 0 ? ' (by the policy file)' : ` since ${time(endedAt, now)}`;
+  const ended = endedAt === null ? '' : endedAt === 0 ? ' (long ago, or by the policy file)' : ` since ${time(endedAt, now)}`;
   return [
     `state   ${state}${ended}`,
     `level   ${level ?? 'left to the region'}`,
