@@ -53,12 +53,17 @@ export interface StoredMessage {
 export interface NatsConnection {
   /** The largest message that the server takes, headers included. */
   readonly maxPayload: number;
+  readonly serverVersion: string;
   /** Resolves when the connection has ended, for whatever reason. */
   readonly closed: Promise<void>;
   /** Creates the stream, or changes the limits of the existing one. */
   ensureStream(spec: StreamSpec): Promise<StreamState>;
   /** Null when there is no such stream. */
   streamState(name: string): Promise<StreamState | null>;
+  /** What the streams of the account take of what they may take; null for no limit. */
+  storage(): Promise<{ readonly bytes: number; readonly bytesMax: number | null }>;
+  /** The server's clock, in milliseconds since the epoch, as told by what it makes on a stream. */
+  serverNow(stream: string): Promise<number>;
   /** The streams that take a subject, which may have wildcards. */
   streamNames(subject: string): Promise<string[]>;
   /** Also when there is no such stream. */
@@ -134,6 +139,7 @@ export async function connectNats(address: NatsAddress, name: string): Promise<N
 
 class Connection implements NatsConnection {
   readonly maxPayload: number;
+  readonly serverVersion: string;
   readonly closed: Promise<void>;
   readonly #core: Core;
   readonly #manager: JetStreamManager;
@@ -143,6 +149,7 @@ class Connection implements NatsConnection {
     this.#core = core;
     this.#manager = manager;
     this.maxPayload = core.info?.max_payload ?? 1_048_576;
+    this.serverVersion = core.info?.version ?? '0.0.0';
     this.#publisher = new Publisher(core);
     this.closed = core.closed().then(() => {});
   }
@@ -169,6 +176,25 @@ class Connection implements NatsConnection {
       return info === null ? null : stateOf(info);
     } catch (error) {
       throw unavailable(`stream ${name}`, error);
+    }
+  }
+
+  async storage(): Promise<{ readonly bytes: number; readonly bytesMax: number | null }> {
+    try {
+      const { storage, limits } = await this.#manager.getAccountInfo();
+      return { bytes: storage, bytesMax: limits.max_storage < 0 ? null : limits.max_storage };
+    } catch (error) {
+      throw unavailable('JetStream', error);
+    }
+  }
+
+  async serverNow(stream: string): Promise<number> {
+    try {
+      const { name, created } = await this.#manager.consumers.add(stream, ephemeral(0));
+      void this.#manager.consumers.delete(stream, name).catch(() => {});
+      return Date.parse(created);
+    } catch (error) {
+      throw unavailable(`a consumer of ${stream}`, error);
     }
   }
 

@@ -11,6 +11,7 @@ import { addAuditCommand } from './audit.ts';
 import { addChaosCommand } from './chaos.ts';
 import { addDevDatabaseCommand } from './dev-database.ts';
 import { addDevCommand } from './dev.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { CommandFailure, EXIT_CODES } from './failure.ts';
 import { addLoadCommand } from './load.ts';
 import { addMigrateCommand } from './migrate.ts';
@@ -47,6 +48,7 @@ addAuditCommand(program);
 addChaosCommand(program);
 addModerateCommand(program);
 addMigrateCommand(program);
+addDoctorCommand(program);
 addDevDatabaseCommand(program);
 
 try {

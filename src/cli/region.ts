@@ -77,7 +77,8 @@ function whenAborted(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-function configFromEnvironment(): Config {
+/** @throws CommandFailure */
+export function configFromEnvironment(): Config {
   try {
     return readConfig();
   } catch (error) {
