@@ -212,12 +212,14 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
   });
 
   it('[CONS-25] a stream is ended by typing its name, drained before, and held at a level', async () => {
+    expect((await world.tap('us', 'race', 'ann')).status).toBe(202);
     const page = await moderator('us', 'race');
     await inStep(page);
+    await expect.poll(() => page.locator('.facts').innerText(), WAIT).toMatch(/^live · .* 1 in all/);
     await page.getByRole('button', { name: 'Let nobody new in' }).click();
     await expect.poll(() => page.getByRole('button', { name: 'Let new viewers in' }).count(), WAIT).toBe(1);
     await page.getByLabel('Level').selectOption('hearts');
-    await expect.poll(() => page.locator('.facts').innerText(), WAIT).toMatch(/Nothing happens here now|draining/);
+    await expect.poll(() => page.locator('.facts').innerText(), WAIT).toMatch(/^draining/);
     await page.getByRole('button', { name: 'End the stream' }).click();
     await page.getByLabel('Type race to confirm').fill('rac');
     await page.keyboard.press('Enter');
@@ -225,6 +227,8 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
     await page.getByLabel('Type race to confirm').fill('race');
     await page.keyboard.press('Enter');
     await expect.poll(() => card(page, 'Stream').innerText(), WAIT).toContain('It has ended');
+    // The head of the panel does not wait for the region to say so.
+    expect(await page.locator('.facts').innerText()).toMatch(/^ended/);
     expect(await page.getByRole('button', { name: 'End the stream' }).isDisabled()).toBe(true);
     await expect.poll(async () => (await world.tap('eu', 'race', 'ann')).status, WAIT).toBe(410);
   });

@@ -9,7 +9,7 @@ import { createLimitsSection } from './limits-section.ts';
 import { createMutesSection } from './mutes-section.ts';
 import { createPaletteSection } from './palette-section.ts';
 import type { PanelParts, Section, View } from './section.ts';
-import { createStateSection } from './state-section.ts';
+import { createStateSection, stateOf } from './state-section.ts';
 
 export interface Panel {
   readonly root: HTMLElement;
@@ -24,6 +24,8 @@ const whole = new Intl.NumberFormat('en');
 
 export function createPanel(parts: PanelParts): Panel {
   let view: View = { stream: null, inForce: null };
+  /** What the overview said of the stream last; null when it did not. */
+  let listed: ListedStream | null = null;
   let rates: number[] = [];
   let wasPending = false;
   const title = element('h2', { id: 'panel-title' });
@@ -66,7 +68,20 @@ export function createPanel(parts: PanelParts): Panel {
     if (wasPending && !isPending) void look();
     wasPending = isPending;
     showProblems();
+    showFacts();
     for (const section of sections) section.refresh(view);
+  }
+
+  function showFacts(): void {
+    if (view.stream === null) return;
+    const state = view.inForce === null ? (listed?.state ?? 'live') : stateOf(parts.desk.doc, view);
+    setState(root, state);
+    setText(
+      facts,
+      listed === null
+        ? state === 'ended' ? 'It has ended.' : 'Nothing happens here now.'
+        : `${state} · ${listed.rate.toFixed(1)} reactions a second · ${whole.format(listed.total)} in all · ${whole.format(listed.viewers)} watching · level ${listed.level}`,
+    );
   }
 
   function showProblems(): void {
@@ -81,6 +96,7 @@ export function createPanel(parts: PanelParts): Panel {
     refresh,
     show(stream) {
       view = { stream, inForce: null };
+      listed = null;
       rates = [];
       setText(title, stream ?? 'All streams');
       setText(facts, stream === null ? 'What is decided here holds for every stream that decides nothing else.' : '');
@@ -89,19 +105,14 @@ export function createPanel(parts: PanelParts): Panel {
       refresh();
       void look();
     },
-    observe(listed) {
+    observe(seen) {
+      listed = seen;
       if (view.stream === null) return;
       rates = [...rates, listed?.rate ?? 0].slice(-RATES_SHOWN);
       const max = niceCeiling(Math.max(...rates));
       area.setAttribute('d', areaPath(rates, 240, 44, max));
       line.setAttribute('d', linePath(rates, 240, 44, max));
-      setState(root, listed?.state ?? 'live');
-      setText(
-        facts,
-        listed === null
-          ? 'Nothing happens here now.'
-          : `${listed.state} · ${listed.rate.toFixed(1)} reactions a second · ${whole.format(listed.total)} in all · ${whole.format(listed.viewers)} watching · level ${listed.level}`,
-      );
+      showFacts();
     },
   };
 }

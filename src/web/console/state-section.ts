@@ -1,11 +1,12 @@
 /** Whether a stream lets viewers in, its end, and the level that a moderator insists on. */
 
+import type { Doc } from 'yjs';
 import { element, setText } from '../live/element.ts';
 import { LEVELS_IN_ORDER } from '../../protocol/message-rules.ts';
 import { contentOf, endStream, setLevel, setState } from '../../moderation/policy-doc.ts';
-import type { Policy } from '../../moderation/policy.ts';
+import type { Policy, StreamState } from '../../moderation/policy.ts';
 import { choiceField, openDialog, textField } from './dialog.ts';
-import { card, type PanelParts, type Section } from './section.ts';
+import { card, type PanelParts, type Section, type View } from './section.ts';
 
 const LEVEL_WORDS: Readonly<Record<string, string>> = {
   exact: 'exact: every tap, 5 frames a second',
@@ -13,6 +14,12 @@ const LEVEL_WORDS: Readonly<Record<string, string>> = {
   hearts: 'hearts: one total',
   static: 'static: players animate by themselves',
 };
+
+/** What is decided here counts at once, and then what the region heeds. */
+export function stateOf(doc: Doc, { inForce }: View): StreamState {
+  const { state, endedAt } = contentOf(doc).content;
+  return endedAt !== null || inForce?.state === 'ended' ? 'ended' : (state ?? inForce?.state ?? 'live');
+}
 
 export function createStateSection({ desk, by, now, say }: PanelParts): Section {
   let stream: string | null = null;
@@ -54,15 +61,15 @@ export function createStateSection({ desk, by, now, say }: PanelParts): Section 
     root,
     refresh(view) {
       stream = view.stream;
-      const { state, endedAt, level: chosen } = contentOf(desk.doc).content;
-      const isEnded = endedAt !== null || view.inForce?.state === 'ended';
-      const isDraining = (state ?? view.inForce?.state) === 'draining';
+      const state = stateOf(desk.doc, view);
+      const isEnded = state === 'ended';
+      const isDraining = state === 'draining';
       about.hidden = stream === null;
       setText(about, isEnded ? 'It has ended: taps are refused.' : isDraining ? 'Viewers who are here go on; nobody new is let in.' : 'Everybody is let in.');
       setText(drain, isDraining ? 'Let new viewers in' : 'Let nobody new in');
       drain.hidden = end.hidden = stream === null;
       drain.disabled = end.disabled = isEnded;
-      if (document.activeElement !== level.input) level.input.value = chosen ?? '';
+      if (document.activeElement !== level.input) level.input.value = contentOf(desk.doc).content.level ?? '';
     },
   };
 }
