@@ -29,11 +29,6 @@ export interface PeerStatus {
   readonly digestEqual: boolean | null;
   /** The sequence of the last message merged; null before the first. */
   readonly position: number | null;
-  /**
-   * Whatever documents the peer had at this time we have heard of; null before the first such word. By our clock: it is when we
-   * made the last heartbeat that the peer had heard when it said which documents it has.
-   */
-  readonly documentsHeardAt: number | null;
 }
 
 export class PeerFollower {
@@ -74,6 +69,14 @@ export class PeerFollower {
     return this.#heardAt === null ? null : this.#replication.runtime.clock.now() - this.#heardAt;
   }
 
+  /**
+   * Whatever documents the peer had at this time we have heard of; null before the first such word. By our clock: it is when we
+   * made the last heartbeat that the peer had heard when it said which documents it has.
+   */
+  get documentsHeardAt(): number | null {
+    return this.#documentsHeardAt;
+  }
+
   /** The last heartbeat of the peer's latest life; null before the first. */
   heardOf(): HeardOf | null {
     return this.#heardOf;
@@ -92,7 +95,6 @@ export class PeerFollower {
       stalenessMs: this.stalenessMs(),
       digestEqual: this.#digestEqual,
       position: this.#position?.sequence ?? null,
-      documentsHeardAt: this.#documentsHeardAt,
     };
   }
 

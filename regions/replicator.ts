@@ -59,6 +59,8 @@ export interface Replicator {
   /** Messages of forgotten streams that the own log may still hold. */
   removalsWaiting(): number;
   peers(): PeerStatus[];
+  /** Whatever documents a peer had at this time, by our clock, its owners have heard of; null before the first such word. */
+  documentsHeardAt(peer: string): number | null;
 }
 
 export function createReplicator(parts: ReplicatorParts): Replicator {
@@ -122,5 +124,6 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     forget: (streams) => publisher.surplus.forgotten(streams, replication.ledger.forget(streams)),
     removalsWaiting: () => publisher.surplus.size,
     peers: () => Array.from(followers.values(), (follower) => follower.status()),
+    documentsHeardAt: (peer) => followers.get(peer)?.documentsHeardAt ?? null,
   };
 }

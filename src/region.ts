@@ -157,6 +157,7 @@ export async function startRegion(
     shardsFor,
     shards: () => shards,
     markDocument: (key) => replicator.markDocument(key),
+    heardAt: (peer) => replicator.documentsHeardAt(peer),
     runtime,
     log,
   });
@@ -218,7 +219,7 @@ export async function startRegion(
       isOver: (stream) => ends.isOver(stream),
       windowsStoredBefore: () => (aggregator.actor === null ? 0 : windows.storedBefore(aggregator.actor)),
       sessionsHeldFrom: () => {
-        const heardAt = replicator.peers().map(({ documentsHeardAt }) => documentsHeardAt);
+        const heardAt = Array.from(logReaders.keys(), (peer) => replicator.documentsHeardAt(peer));
         return sessionsHeldFrom(runtime.clock.now(), startedAt, heardAt);
       },
       onCommit: (commit) => {

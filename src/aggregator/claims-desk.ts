@@ -38,6 +38,8 @@ export interface ClaimsDeskParts {
   readonly shards: () => Iterable<{ pendingClaims(): Iterable<ClaimRecord> }>;
   /** A document has changed, come into being, or gone. */
   readonly markDocument: (key: string) => boolean;
+  /** Whatever documents a peer had at this time, by our clock, has been heard; null before the first such word. */
+  readonly heardAt: (peer: string) => number | null;
   readonly runtime: Runtime;
   readonly log: Log;
 }
@@ -59,7 +61,7 @@ interface Answers {
 }
 
 const AGAIN_MS = 1000;
-/** No claimant waits longer than a day. */
+/** No claimant waits longer than a day; one that is no peer any more says nothing. */
 const UNHEARD_MS_MAX = 25 * 3_600_000;
 
 export class ClaimsDesk {
@@ -214,6 +216,8 @@ export class ClaimsDesk {
   }
 
   #restore(key: string, verdicts: readonly Verdict[]): void {
+    // The log was opened again: who lives knows better than the log.
+    if (this.#answers.has(key)) return;
     const restored = new Map(verdicts.map((verdict) => [numberKey(verdict), verdict]));
     this.#answers.set(key, { verdicts: restored, unheardSince: this.#parts.runtime.clock.now() });
   }
@@ -230,7 +234,10 @@ export class ClaimsDesk {
     for (const key of this.#heard.keys()) this.#ask(key);
     const now = this.#parts.runtime.clock.now();
     for (const [key, { unheardSince }] of this.#answers) {
-      if (unheardSince === null || now - unheardSince < UNHEARD_MS_MAX) continue;
+      if (unheardSince === null) continue;
+      // Who has said since which pages it has, without this one, has settled it, or lost it.
+      const heardAt = this.#parts.heardAt(parseVerdictsKey(key)!.claimant) ?? -Infinity;
+      if (heardAt <= unheardSince && now - unheardSince < UNHEARD_MS_MAX) continue;
       this.#answers.delete(key);
       this.#parts.markDocument(key);
     }

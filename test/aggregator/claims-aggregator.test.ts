@@ -189,47 +189,70 @@ describe('an aggregator with claims', () => {
   });
 });
 
+/** Desks of one region, one after the other, over what they left in its log. */
+function desks() {
+  const asked: Claim[] = [];
+  const log = new Map<string, Uint8Array>();
+  const answer: { verdict: Verdict['verdict'] } = { verdict: 'counted' };
+  const runtime = createSimulatedRuntime(1);
+  const heardAt = new Map<string, number>();
+  const page = { at: 5, claims: [{ stream: DERBY, session: 's', sequence: 1, attempt: 1, clamped: 0, rivals: ['us'] }] };
+  const open = (): ClaimsDesk => {
+    const desk: ClaimsDesk = new ClaimsDesk({
+      region: 'us',
+      shardFor: () => ({
+        hear(work) {
+          if (work.kind !== 'claim') return true;
+          asked.push(work.claim);
+          work.done({ stream: DERBY, session: 's', sequence: work.claim.sequence, ...answer, clamped: 0 });
+          return true;
+        },
+      }),
+      shards: () => [],
+      markDocument(key) {
+        const bytes = desk.kinds[1]!.read(key);
+        return bytes === null ? log.delete(key) : log.set(key, bytes) !== undefined;
+      },
+      heardAt: (peer) => heardAt.get(peer) ?? null,
+      runtime,
+      log: { debug() {}, info() {}, warn() {}, error() {} },
+    });
+    for (const [key, bytes] of log) desk.kinds[1]!.receive('us', key, bytes);
+    desk.start();
+    return desk;
+  };
+  const hear = (desk: ClaimsDesk, claims: readonly Claim[] | null): void =>
+    desk.kinds[0]!.receive('eu', 'claims.0.1.1', claims && encodeClaims({ ...page, claims }));
+  return { asked, log, answer, runtime, heardAt, page, open, hear };
+}
+
 describe('the desk', () => {
   it('[CLAIM-5] a verdict that was given stays, over restarts and whatever is asked again, until the page is gone', () => {
-    const asked: Claim[] = [];
-    const log = new Map<string, Uint8Array>();
-    let answer: Verdict['verdict'] = 'counted';
-    const page = { at: 5, claims: [{ stream: DERBY, session: 's', sequence: 1, attempt: 1, clamped: 0, rivals: ['us'] }] };
-    const open = (): ClaimsDesk => {
-      const desk: ClaimsDesk = new ClaimsDesk({
-        region: 'us',
-        shardFor: () => ({
-          hear(work) {
-            if (work.kind !== 'claim') return true;
-            asked.push(work.claim);
-            work.done({ stream: DERBY, session: 's', sequence: work.claim.sequence, verdict: answer, clamped: 0 });
-            return true;
-          },
-        }),
-        shards: () => [],
-        markDocument(key) {
-          const bytes = desk.kinds[1]!.read(key);
-          return bytes === null ? log.delete(key) : log.set(key, bytes) !== undefined;
-        },
-        runtime: createSimulatedRuntime(1),
-        log: { debug() {}, info() {}, warn() {}, error() {} },
-      });
-      for (const [key, bytes] of log) desk.kinds[1]!.receive('us', key, bytes);
-      desk.start();
-      return desk;
-    };
-    const hear = (desk: ClaimsDesk, claims: readonly Claim[] | null): void =>
-      desk.kinds[0]!.receive('eu', 'claims.0.1.1', claims && encodeClaims({ ...page, claims }));
+    const { asked, log, answer, page, open, hear } = desks();
     const first = open();
     hear(first, page.claims);
     expect(asked).toHaveLength(1);
-    answer = 'unknown';
+    answer.verdict = 'unknown';
     const second = open();
     for (let again = 0; again < 3; again++) hear(second, page.claims);
     hear(second, [...page.claims, { ...page.claims[0]!, sequence: 2 }]);
     expect(asked.map(({ sequence }) => sequence)).toEqual([1, 2]);
     expect([...log].flatMap(([, bytes]) => decodeVerdicts(bytes)).map(({ verdict }) => verdict)).toEqual(['counted', 'unknown']);
     hear(second, null);
+    expect(log.size).toBe(0);
+  });
+
+  it('[CLAIM-5] a verdict on a page that went while nobody was there goes as soon as its claimant has said which pages it has', async () => {
+    const { runtime, heardAt, log, open, hear, page } = desks();
+    const first = open();
+    hear(first, page.claims);
+    open();
+    const startedAt = runtime.clock.now();
+    heardAt.set('eu', startedAt);
+    await runtime.runFor(2_000);
+    expect(log.size).toBe(1);
+    heardAt.set('eu', startedAt + 1_000);
+    await runtime.runFor(1_000);
     expect(log.size).toBe(0);
   });
 });

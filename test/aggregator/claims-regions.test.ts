@@ -38,6 +38,7 @@ class RegionLife {
       shardFor: () => this.aggregator,
       shards: () => [this.aggregator],
       markDocument: (key) => this.replicator.markDocument(key),
+      heardAt: (peer) => this.replicator.documentsHeardAt(peer),
       runtime,
       log: QUIET,
     });
@@ -66,7 +67,7 @@ class RegionLife {
       admission: () => null,
       derivedBefore: () => runtime.clock.now() - this.replicator.oldestDirtyMs(),
       windowsStoredBefore: () => 0,
-      sessionsHeldFrom: () => sessionsHeldFrom(runtime.clock.now(), startedAt, this.replicator.peers().map(({ documentsHeardAt }) => documentsHeardAt)),
+      sessionsHeldFrom: () => sessionsHeldFrom(runtime.clock.now(), startedAt, peers.map((peer) => this.replicator.documentsHeardAt(peer))),
       onCommit: (commit) => {
         if (this.isAlive) this.desk.committed(commit);
       },

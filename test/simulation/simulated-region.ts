@@ -99,6 +99,7 @@ export class Life {
       shardFor,
       shards: () => this.shards,
       markDocument: (key) => this.replicator.markDocument(key),
+      heardAt: (peer) => this.replicator.documentsHeardAt(peer),
       runtime: process,
       log,
     });
@@ -157,7 +158,7 @@ export class Life {
         derivedBefore: () => Math.min(this.windows.queuedBefore(), process.clock.now() - this.replicator.oldestDirtyMs()),
         windowsStoredBefore: () => (aggregator.actor === null ? 0 : this.windows.storedBefore(aggregator.actor)),
         sessionsHeldFrom: () => {
-          const heardAt = this.replicator.peers().map(({ documentsHeardAt }) => documentsHeardAt);
+          const heardAt = peers.map((peer) => this.replicator.documentsHeardAt(peer));
           return sessionsHeldFrom(process.clock.now(), startedAt, heardAt);
         },
         onCommit: (commit) => {

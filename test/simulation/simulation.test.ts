@@ -72,6 +72,7 @@ describe('seeds that found something', () => {
     ['a second process began from a journal that the first was about to write again', 1026],
     ['a clock ten minutes ahead, and claims on what was counted before', 3675],
     ['a clock set forward between two lives, and a resend', 988],
+    ['a verdict on a page that went while nobody was there', 1885],
     ['verdicts for a region that had lost its claims with its disk', 12],
     ['a first process that woke to a lost journal and took the shard back', 5465],
     ['the same, with a journal that was rolled back', 4602],
