@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Kills a region's process. Runbook: docs/runbooks/kill-region.md
+SCENARIO=kill-region
+SUMMARY="Kill a region's process with SIGKILL; what supervises it starts it again."
+ARGUMENTS='<region>'
+DETAILS='Its viewers resend what was not acknowledged. On Kubernetes the pod is deleted without grace.
+It is waited for so long (--for) before it is started by hand, should nobody have done so.'
+FOR=10s
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+fault_dev() { chaos kill "$1"; }
+heal_dev() { :; }
+
+needs_linux() { need_start "$1" region; }
+fault_linux() { signal_process "$1" region KILL; }
+heal_linux() { start_process "$1" region; }
+
+fault_kubernetes() { on here "$(kube "$1") delete pods -l '$(selector "$1" region)' --grace-period=0 --force --wait=false"; }
+heal_kubernetes() { rolled_out "$1" region; }
+
+scenario "$@"

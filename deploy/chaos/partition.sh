@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Cuts the link between two regions, both ways. Runbook: docs/runbooks/partition.md
+SCENARIO=partition
+SUMMARY='Cut the link between two regions, both ways.'
+ARGUMENTS='<region> <other>'
+DETAILS='Packets between them vanish and nobody is told. Both count on; frames say how stale the other one is.
+On Kubernetes a NetworkPolicy does it: given <region>.address, the regions may reach all but each other'"'"'s address; without, their
+NATS takes in all pods but those of the other one. It asks for a network plugin that enforces policies, also on connections that stand.'
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+fault_dev() { chaos partition "$1" "$2"; }
+heal_dev() { chaos heal "$1" "$2"; }
+
+needs_linux() { need "$2" address; }
+fault_linux() { nft_drop "$1" "$2" 'in out'; }
+heal_linux() { nft_heal "$1"; }
+
+policy() { # REGION OTHER
+  local address spec
+  address=$(setting "$2" address '')
+  if [[ -n $address ]]; then
+    local all=0.0.0.0/0 bits=32
+    if [[ $address == *:* ]]; then all=::/0 bits=128; fi
+    spec="\"podSelector\": { \"matchLabels\": $(labels_json "$1" region) },
+    \"policyTypes\": [\"Egress\"],
+    \"egress\": [{ \"to\": [{ \"ipBlock\": { \"cidr\": \"$all\", \"except\": [\"$address/$bits\"] } }] }]"
+  else
+    spec="\"podSelector\": { \"matchLabels\": $(labels_json "$1" nats) },
+    \"policyTypes\": [\"Ingress\"],
+    \"ingress\": [{ \"from\": [{
+      \"namespaceSelector\": {},
+      \"podSelector\": { \"matchExpressions\": [{ \"key\": \"ovation/region\", \"operator\": \"NotIn\", \"values\": [\"$2\"] }] }
+    }] }]"
+  fi
+  on here "$(kube "$1") apply -f - <<'JSON'
+{
+  \"apiVersion\": \"networking.k8s.io/v1\",
+  \"kind\": \"NetworkPolicy\",
+  \"metadata\": { \"name\": \"ovation-chaos-$1-without-$2\", \"labels\": { \"app.kubernetes.io/part-of\": \"ovation-chaos\" } },
+  \"spec\": {
+    $spec
+  }
+}
+JSON"
+}
+fault_kubernetes() {
+  policy "$1" "$2"
+  policy "$2" "$1"
+}
+heal_kubernetes() {
+  on here "$(kube "$1") delete networkpolicy ovation-chaos-$1-without-$2 --ignore-not-found
+$(kube "$2") delete networkpolicy ovation-chaos-$2-without-$1 --ignore-not-found"
+}
+
+scenario "$@"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Empties the data folder of a region's NATS. Runbook: docs/runbooks/wipe-nats-data.md
+SCENARIO=wipe-nats-data
+SUMMARY="Stop a region's nats-server, take all of its data away, and start it empty, while the region runs."
+ARGUMENTS='<region>'
+DETAILS='As after the loss of a disk. The region writes log and journal again from what it holds. What it had queued for the database and
+not yet stored is lost, and the audit names it. The data from before is set aside as jetstream.chaos beside it.'
+FOR=5s
+LOSES_WINDOWS=true
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+. "$HERE/nats-data.sh"
+
+needs_linux() { need_start "$1" nats && need "$1" nats.data; }
+
+wipe() {
+  local data
+  data=$(data_folder "$1")
+  nats_stop "$1"
+  with_data "$1" "cd '$data'; rm -rf jetstream.chaos; mv jetstream jetstream.chaos"
+  nats_start "$1"
+}
+fault_dev() { wipe "$1"; }
+fault_linux() { wipe "$1"; }
+fault_kubernetes() { wipe "$1"; }
+
+heal_dev() { nats_start "$1"; }
+heal_linux() { nats_start "$1"; }
+heal_kubernetes() { nats_start "$1"; }
+
+scenario "$@"
+say "$SCENARIO: the data from before is in $(data_folder "${ARGS[0]}")/jetstream.chaos; remove it when you do not need it"
