@@ -282,7 +282,7 @@ export async function startRegion(
   metrics.registerStats('broadcaster', () => broadcaster.stats, ['watchedStreams', 'viewers', 'edges']);
   metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'full']);
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
-  metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'inFlight', 'postsInFlight']);
+  metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'inFlight', 'postsInFlight', 'arrivalsWaiting']);
   const streamStats = () => ({ held: ledger.streamCount, ended: ends.size, forgotten: ledger.forgottenCount, removalsWaiting: replicator.removalsWaiting() });
   metrics.registerStats('streams', streamStats, ['held', 'ended', 'forgotten', 'removalsWaiting']);
   metrics.registerStats('policies', () => plane.stats, ['documents', 'documentBytes']);

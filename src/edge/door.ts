@@ -1,6 +1,6 @@
 /**
  * The door of an edge: open until its region stops. From then on whoever comes is refused with 503 and a `Retry-After`,
- * each another one, while those who are inside are shown out.
+ * each another one, while those who are inside are shown out. So is, for the moment, who comes when too many do.
  *
  * Upgrades, too, are refused in HTTP here, other than elsewhere: nothing is wrong with them that a page would have to
  * tell, and a load balancer that reads the status can take them to another edge at once.
@@ -39,10 +39,11 @@ export class Door {
 
   refusal(): Problem {
     this.stats.refusedAtDoor += 1;
-    return new Problem('unavailable', 'This region is stopping. Send the same to another one, or here again after a while.', this.retryAfterMs());
+    const detail = this.#isClosed ? 'This region is stopping' : 'Too many come at once';
+    return new Problem('unavailable', `${detail}. Send the same to another region, or here again after a while.`, this.retryAfterMs());
   }
 
-  /** Answers an upgrade that comes too late. */
+  /** Answers an upgrade for which it is too late, or too full. */
   turnAway(raw: Duplex): void {
     raw.on('error', () => raw.destroy());
     endWithProblem(raw as Socket, this.refusal());

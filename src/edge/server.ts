@@ -6,6 +6,7 @@
  */
 
 import type { AddressInfo } from 'node:net';
+import { Arrivals } from './arrivals.ts';
 import { createAuthenticator } from './auth.ts';
 import { createControlServer } from './control-server.ts';
 import type { ControlStats } from './control-socket.ts';
@@ -31,8 +32,8 @@ export interface Edge {
    * within `drainMs` (default: at once), and who has not gone about `graceMs` later is cut.
    */
   stop(options: { readonly graceMs: number; readonly drainMs?: number }): Promise<void>;
-  /** Gauges are `sockets`, `members`, `inFlight` and `postsInFlight`; the rest are counters. */
-  readonly stats: Readonly<SocketStats & Fanout['stats'] & PostStats & Door['stats']>;
+  /** Gauges are `sockets`, `members`, `inFlight`, `postsInFlight` and `arrivalsWaiting`; the rest are counters. */
+  readonly stats: Readonly<SocketStats & Fanout['stats'] & PostStats & Door['stats'] & Arrivals['stats']>;
   /** Of the moderators' sockets; a gauge is `sockets`. */
   readonly controlStats: Readonly<ControlStats> | null;
 }
@@ -42,13 +43,14 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { config, runtime, log } = options;
   const authenticator = createAuthenticator(config.jwt, runtime.clock, log, (sub) => options.control?.plane.revokedBefore(sub) ?? null);
   const door = new Door(runtime.random);
+  const arrivals = new Arrivals(runtime, door);
   const { app, stats: posts } = await createHttpServer(options, limits, authenticator, door);
   const sockets = createSocketServer(options, limits, authenticator, door);
   const control = options.control && createControlServer({ ...options.control, authenticator, origins: config.origins, runtime, log });
   app.server.on('upgrade', (request, raw, head) => {
     if (door.isClosed) door.turnAway(raw);
     else if (control?.serves(request.url)) control.upgrade(request, raw, head);
-    else sockets.upgrade(request, raw, head);
+    else arrivals.add(raw, () => sockets.upgrade(request, raw, head));
   });
   return {
     async listen() {
@@ -64,7 +66,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     },
     controlStats: control?.stats ?? null,
     get stats() {
-      return { ...sockets.stats, ...sockets.fanoutStats, ...posts, ...door.stats };
+      return { ...sockets.stats, ...sockets.fanoutStats, ...posts, ...door.stats, ...arrivals.stats };
     },
   };
 }
