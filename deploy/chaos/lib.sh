@@ -10,9 +10,10 @@ export LC_ALL=C
 
 EXIT_NO=1 EXIT_USAGE=2 EXIT_NOT_STEADY=3 EXIT_UNABLE=4
 STALENESS_SECONDS_MAX=5
-FILLING_SECONDS=3
+# So long the crowd taps at most beyond the fault, should nobody send it home; and so long it may take to begin.
+CROWD_SECONDS=900 BEGIN_SECONDS=60
 
-TARGET=dev URL='' FOR=${FOR:-30s} STREAM='' VIEWERS=30 RATE=${RATE:-2} CONVERGE=${CONVERGE:-120s} FORCE=false DRY=false CROWD=true
+TARGET=dev URL='' FOR=${FOR:-30s} STREAM='' VIEWERS=30 RATE=${RATE:-2} CONVERGE=${CONVERGE:-120s} FORCE=false DRY=false CROWD=true DATABASE=true
 OPTIONS_HELP=${OPTIONS_HELP:-}
 # Where windows that wait for the database may be lost, which the specification says, the verdict is about the regions alone.
 LOSES_WINDOWS=${LOSES_WINDOWS:-false}
@@ -53,6 +54,7 @@ ${OPTIONS_HELP:+$OPTIONS_HELP
   --stream <id>        the stream that the crowd taps and that is audited (default: a new one)
   --viewers <n>        viewers of the crowd (default $VIEWERS)
   --no-crowd           let nobody tap; then --stream names one that is tapped anyway
+  --no-database        the regions have none: compare them with each other only
   --converge <time>    how long all may take to agree again (default $CONVERGE)
   --force              break also what is not well
   --dry-run            show what would run, and where; nothing is broken
@@ -322,7 +324,7 @@ trouble() { # prints what is not well, a line each; nothing when all is
   answer=$(audit --wait 5s 2>&1) || printf 'the audit says no: %s\n' "$answer"
 }
 
-compared() { if $LOSES_WINDOWS; then printf -- --no-database; fi; }
+compared() { if $LOSES_WINDOWS || ! $DATABASE; then printf -- --no-database; fi; }
 audit() { # OPTIONS…
   local options=()
   read -r -a options <<<"$(compared)"
@@ -347,18 +349,33 @@ assert_steady() {
 
 start_crowd() { # taps from before the fault until it is healed
   $CROWD || return 0
-  local seconds
-  seconds=$(awk "BEGIN { print $(in_seconds "$FOR") + $FILLING_SECONDS + ${EXTRA_SECONDS:-0} }")
-  local command=(load --stream "$STREAM" --endpoint "$(endpoints)" --viewers "$VIEWERS" --rate "$RATE" --duration "${seconds}s" --settle "$CONVERGE")
-  if $LOSES_WINDOWS; then command+=(--no-database); fi
+  local seconds command
+  seconds=$(awk "BEGIN { print $(in_seconds "$FOR") + $CROWD_SECONDS }")
+  command=(load --stream "$STREAM" --endpoint "$(endpoints)" --viewers "$VIEWERS" --rate "$RATE" --duration "${seconds}s" --settle "$CONVERGE")
+  if [[ -n $(compared) ]]; then command+=(--no-database); fi
   if $DRY; then
-    printf 'ovation %s &\nsleep %s\n' "${command[*]}" "$FILLING_SECONDS"
+    printf 'ovation %s &\n' "${command[*]}"
     return 0
   fi
   CROWD_OUTPUT=$(mktemp)
   "${OVATION[@]}" "${command[@]}" >"$CROWD_OUTPUT" 2>&1 &
   CROWD_PID=$!
-  nap $FILLING_SECONDS
+  local api
+  api=$(setting "${REGIONS[0]}" api)
+  for ((seconds = 0; seconds < BEGIN_SECONDS; seconds++)); do
+    kill -0 "$CROWD_PID" 2>/dev/null || break
+    if curl -sS --max-time 5 "$api/streams/$STREAM/reactions" 2>/dev/null | grep -q '"totals":{[^}]*[1-9]'; then return 0; fi
+    nap 1s
+  done
+  die $EXIT_UNABLE "the crowd did not begin to tap:"$'\n'"$(cat "$CROWD_OUTPUT")"
+}
+
+send_crowd_home() { # it stops tapping, waits for its answers, and compares
+  if $DRY; then
+    printf '# the crowd stops tapping\n'
+  elif [[ -n $CROWD_PID ]]; then
+    kill "$CROWD_PID" 2>/dev/null || true
+  fi
 }
 
 assert_converged() { # from the heal on
@@ -387,7 +404,7 @@ assert_converged() { # from the heal on
   fi
   [[ -z $found ]] || die $EXIT_NO "not well $CONVERGE after the heal:"$'\n'"$found"
   ((verdict == 0)) || die $EXIT_NO "the books do not show what the crowd was told"
-  if $LOSES_WINDOWS && ! found=$(LOSES_WINDOWS=false audit --wait 5s 2>&1); then
+  if $LOSES_WINDOWS && $DATABASE && ! found=$(LOSES_WINDOWS=false audit --wait 5s 2>&1); then
     say "$SCENARIO: the database lacks windows that were lost with the queue (docs/SPEC.md, not promised yet):"$'\n'"$found"
   fi
 }
@@ -406,7 +423,7 @@ leave() {
   trap - EXIT INT TERM USR1
   if $FAULTING && ((code != 130 && code != EXIT_USAGE)); then code=$EXIT_UNABLE; fi
   heal_once || code=$EXIT_UNABLE
-  if [[ -n $CROWD_PID ]]; then kill "$CROWD_PID" 2>/dev/null || true; fi
+  if [[ -n $CROWD_PID ]]; then kill -9 "$CROWD_PID" 2>/dev/null || true; fi
   if [[ -n $CROWD_OUTPUT ]]; then rm -f "$CROWD_OUTPUT"; fi
   exit "$code"
 }
@@ -419,6 +436,7 @@ parse_options() {
       --dry-run) DRY=true ;;
       --force) FORCE=true ;;
       --no-crowd) CROWD=false ;;
+      --no-database) DATABASE=false ;;
       --*)
         value=${2-}
         (($# > 1)) || die $EXIT_USAGE "$1: a value is missing; see --help"
@@ -455,6 +473,7 @@ scenario() {
   [[ $TARGET =~ ^(dev|linux|kubernetes)$ ]] || die $EXIT_USAGE "--target: dev, linux or kubernetes"
   for name in "$FOR" "$CONVERGE"; do in_seconds "$name" >/dev/null; done
   [[ -z $HOSTS ]] || read_hosts "$HOSTS"
+  $DRY || command -v "${OVATION[0]}" >/dev/null || die $EXIT_UNABLE "there is no ${OVATION[0]}; say in OVATION_COMMAND how to call ovation"
   find_regions
   for name in "${ARGS[@]}"; do assert_region "$name"; done
   if ((${#ARGS[@]} == 2)) && [[ ${ARGS[0]} == "${ARGS[1]}" ]]; then die $EXIT_USAGE 'name two different regions'; fi
@@ -470,5 +489,6 @@ scenario() {
   FAULTING=false
   nap "$FOR"
   heal_once || die $EXIT_UNABLE 'it could not be healed; see above'
+  send_crowd_home
   assert_converged "$EPOCHREALTIME"
 }
