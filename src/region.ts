@@ -130,7 +130,6 @@ export async function startRegion(
   const { policyOf } = plane;
   const ledger = new Ledger();
   const ends = new StreamEnds({
-    region,
     plane,
     ended,
     ledger,

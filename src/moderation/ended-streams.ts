@@ -82,7 +82,7 @@ export class EndedStreams {
     return bytes.length === 0 ? null : bytes;
   }
 
-  /** Those of the streams listed whose pages the own log holds. */
+  /** Those of the streams whose pages the own log holds. The other pages are told of again: a log that was full did not take them. */
   logged(streams: Iterable<StreamId>, isLogged: (key: string) => boolean): StreamId[] {
     const pages = new Map<number, boolean>();
     const logged: StreamId[] = [];
@@ -92,6 +92,7 @@ export class EndedStreams {
       if (!pages.has(page)) pages.set(page, isLogged(keyOf(page)));
       if (pages.get(page)!) logged.push(stream);
     }
+    for (const [page, isThere] of pages) if (!isThere) this.#publish(keyOf(page));
     return logged;
   }
 

@@ -3,8 +3,8 @@
  *
  * `stream-life.ts` says when. Last of all goes the stream's document: its id takes its place in the list of ended streams
  * (`ended-streams.ts`), and once the own log holds that, the document is removed from it, so that at no time a crash
- * could bring the stream back to life. What other regions list is over here too, as if its end had been heard long
- * after it was [MOD-35]; what an earlier life has listed is forgotten before anything else is read of it.
+ * could bring the stream back to life. What other regions list, or an earlier life has listed, is over here too, as if
+ * its end were heard long after it was [MOD-35].
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
@@ -17,7 +17,6 @@ import { streamDocument } from './policy-content.ts';
 import { StreamLives } from './stream-life.ts';
 
 export interface StreamEndsParts {
-  readonly region: string;
   readonly plane: ControlPlane;
   readonly ended: EndedStreams;
   readonly ledger: Pick<Ledger, 'hasForgotten' | 'tally'>;
@@ -91,21 +90,16 @@ export class StreamEnds {
 
   /** A page of the list; one that a log has lost takes nothing away. */
   #receive(from: string, key: string, page: Uint8Array | null): void {
-    const { region, plane, ended, ledger, forget, log } = this.#parts;
+    const { plane, ended, ledger, forget, log } = this.#parts;
     if (page === null) return;
     try {
       const streams = ended.join(page);
-      if (from === region) {
-        // An earlier life had forgotten them; were they compared with peers meanwhile, nothing would be equal.
-        forget(streams);
-        for (const stream of streams) plane.drop(stream);
-      } else {
-        // Nobody resends to us what we never counted; the others stay for a grace, as when an end is heard late.
-        forget(streams.filter((stream) => ledger.tally(stream) === undefined));
-        for (const stream of streams) {
-          plane.listed(stream);
-          if (this.isOver(stream)) this.#leave(stream);
-        }
+      // Nobody resends to us what we never counted, and what an earlier life had forgotten is forgotten before it is compared
+      // with what peers have. The others stay for a grace, as when an end is heard late.
+      forget(streams.filter((stream) => ledger.tally(stream) === undefined));
+      for (const stream of streams) {
+        plane.listed(stream);
+        if (this.isOver(stream)) this.#leave(stream);
       }
     } catch (error) {
       if (!(error instanceof MalformedPage)) throw error;

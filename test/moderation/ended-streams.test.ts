@@ -58,7 +58,9 @@ describe('the list of ended streams', () => {
     expect(linesOf(list)).toEqual([...streams, 'one-more']);
     for (const key of ['ended.99', 'ended.x', 'ended.00', 'ended.1e1', 'ended.', 'policy.0']) expect(list.read(key)).toBe(null);
     // Of two pages one is in the log.
+    published.length = 0;
     expect(list.logged([streams[0]!, streams.at(-1)!, 'other' as StreamId], (key) => key === 'ended.0')).toEqual([streams[0]]);
+    expect(published).toEqual([pages.at(-1)![0]]);
   });
 
   it('[MOD-34] bytes that are no page are refused, and nothing of them is taken', () => {

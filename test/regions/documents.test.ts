@@ -79,7 +79,7 @@ describe('own and peer side', () => {
     fc.constant(['anew'] as const),
   );
 
-  test('[REP-18, REP-20, REP-22] whatever is appended, lost and read again, equal digests mean equal documents', () => {
+  test('[REP-18, REP-20, REP-22] whatever is appended, lost and read again, equal digests mean equal documents, and what the log is said to hold it holds', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 40 }), (commands) => {
         const documents = new Map<string, Uint8Array>();
@@ -101,8 +101,13 @@ describe('own and peer side', () => {
           for (const [name, version] of log) own.visit(name, version, 0);
           own.opened();
         };
+        const checkHeld = (): void => {
+          const there = (version: Uint8Array | undefined): string | null => (version === undefined || version.length === 0 ? null : version.join());
+          for (const name of new Set([...log.keys(), ...documents.keys()])) if (own.holds(name)) expect(there(log.get(name))).toBe(there(documents.get(name)));
+        };
         const turn = (kept: (versions: number) => number): string | null => {
           const batch = own.take();
+          checkHeld();
           const count = kept(batch.versions.length);
           for (const { key: name, bytes: version } of batch.versions.slice(0, count)) {
             log.delete(name);
@@ -124,6 +129,7 @@ describe('own and peer side', () => {
         };
         open();
         for (const [what, name, version] of commands) {
+          checkHeld();
           if (what === 'put') documents.set(name, version);
           else if (what === 'drop') documents.delete(name);
           if (what === 'put' || what === 'drop') own.mark(name);
@@ -143,6 +149,7 @@ describe('own and peer side', () => {
         readAll();
         expect(digest !== null && peer.matches(digest)).toBe(true);
         expect(known).toEqual(documents);
+        expect([...documents.keys()].every((name) => own.holds(name))).toBe(true);
         expect(own.waiting).toBe(0);
       }),
       { numRuns: 500 },
@@ -162,7 +169,7 @@ describe('own and peer side', () => {
     expect([own.waiting, refused]).toEqual([DOCUMENTS_MAX, 10]);
     expect(own.mark('page.p0')).toBe(true);
     while (own.waiting > 0) own.published(own.take(), 0);
-    expect(own.mark('page.p100005')).toBe(true);
+    expect(own.mark(`page.p${DOCUMENTS_MAX + 5}`)).toBe(true);
     expect([own.take().versions, refused]).toEqual([[], 11]);
     documents.set('page.p0', Uint8Array.of(2));
     own.mark('page.p0');
