@@ -1,7 +1,7 @@
 /** Which streams' policies may take something back that was not looked for yet, and how far the look is. */
 
 import type { Policy, Retraction } from '../moderation/policy.ts';
-import type { Order, Search } from './contributions.ts';
+import type { Order, Search } from './contribution-search.ts';
 import type { OwnStream } from './own-counts.ts';
 
 /** A look through the contributions for the orders of some streams' policies. */

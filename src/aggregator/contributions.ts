@@ -15,9 +15,12 @@ import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { FIRST_COLUMN, SlotTable } from '../base/slot-table.ts';
 import { WINDOW_MS } from '../base/window.ts';
 import type { Contribution } from '../hot-store/hot-store.ts';
-import type { Retraction } from '../moderation/policy.ts';
 import { REACTIONS_PER_BATCH_MAX } from '../protocol/messages.ts';
+import { CHANGED, COUNTED, COUNT_MAX, DEVICE, EMOJI, ACTOR, NUMBER, RETRACTED, SECOND, VIEWER } from './contribution-cell.ts';
+import { emojiOf, isCellOf, millisecondsOf, raiseMillisecond, secondOf, setCell, timeOf } from './contribution-cell.ts';
+import { CONTRIBUTION_BYTES, ChangedCells } from './changed-cells.ts';
 import { ContributionRing } from './contribution-ring.ts';
+import { lookThrough, positionsOf, type Answer, type Order, type Search } from './contribution-search.ts';
 
 export interface ContributionLimits {
   readonly contributionsMax: number;
@@ -28,19 +31,6 @@ export const CONTRIBUTION_DEFAULTS: ContributionLimits = { contributionsMax: 2_0
 
 /** Of a batch that names no device; of who finds no room. */
 export const NOBODY = -1;
-/** Emoji have numbers below this one. */
-export const EMOJI_NUMBERS_MAX = 1 << 20;
-
-/** What must be true from now on. */
-export type Order = Retraction;
-
-/** Orders by the slots of those whom they concern, each for itself, and how far the cells are looked through for them. */
-export interface Search {
-  readonly orders: ReadonlyMap<number, readonly Order[]>;
-  /** The next cell to look at, from the newest to the oldest; null before the first. */
-  position: number | null;
-}
-
 /** Taps of one viewer, device and emoji, counted in the second of a time, that another region has counted as well. */
 export interface Gift {
   readonly scope: number;
@@ -51,20 +41,6 @@ export interface Gift {
   readonly taps: number;
 }
 
-// The columns of a cell.
-const SECOND = 0;
-const VIEWER = 1;
-const DEVICE = 2;
-/** The emoji's number, the millisecond of the second in which it was counted last, and whether it changed. */
-const EMOJI = 3;
-const COUNTED = 4;
-const RETRACTED = 5;
-/** The cell's identity: its number, and that of the actor that made it. */
-const NUMBER = 6;
-const ACTOR = 7;
-const MILLISECOND_BITS = 10;
-const MILLISECOND = (1 << MILLISECOND_BITS) - 1;
-const CHANGED = 1 << 30;
 /** Numbers go round far beyond what is kept. */
 const NUMBER_MASK = 2 ** 31 - 1;
 const OWN_ACTOR = 0;
@@ -74,15 +50,9 @@ const COLUMNS = 2;
 const USED_SECOND = FIRST_COLUMN;
 /** Of a viewer: the device of the last batch, a guess. */
 const LAST_DEVICE = FIRST_COLUMN + 1;
-const COUNT_MAX = 2 ** 31 - 1;
 const SWEPT_PER_INSERT = 4;
 const EXPIRED_PER_BATCH = 4;
 const EXPIRED_AT_ONCE = 50_000;
-/** Beside the ids: six integers and two headers. */
-const CONTRIBUTION_BYTES = 9 + 5 + 5 + 5 + 5 + 2 * 2;
-/** Seconds count from 2020, which an Int32 holds until 2088. */
-const EPOCH_SECONDS = Date.UTC(2020, 0) / WINDOW_MS;
-
 export class Contributions {
   /** Taps that were counted and not noted, because more people tapped in one second than are kept in all. */
   unattributed = 0;
@@ -94,11 +64,7 @@ export class Contributions {
   /** While commits are joined: actor → number of the cell → its position. Null once all are. */
   #known: KnownCells | null = new Map();
   #nextNumber = 0;
-  #changed = new ChangedCells();
-  /** Cells that were forgotten before their change was taken: a later life must still hear of it. */
-  #changedAndForgotten: Cell[] = [];
-  #changedBytes = 0;
-  #changedSince = Infinity;
+  readonly #changed = new ChangedCells();
   #nowSecond = 0;
   /** Of this second and earlier ones cells have been forgotten: what is left of them is let be. */
   #forgottenUntil = 0;
@@ -108,7 +74,7 @@ export class Contributions {
   readonly #isForgotten = (slot: number): boolean => {
     const usedSecond = this.#contributors.integers[slot * this.#contributors.stride + USED_SECOND]!;
     // What changed is still to be told, with the name.
-    return usedSecond <= this.#forgottenUntil && usedSecond < Math.min(this.#nowSecond, this.#changedSince);
+    return usedSecond <= this.#forgottenUntil && usedSecond < Math.min(this.#nowSecond, this.#changed.since);
   };
 
   constructor({ contributionsMax, contributionsKeptMs }: ContributionLimits, seed: number) {
@@ -128,7 +94,7 @@ export class Contributions {
 
   /** An upper bound of the encoded size of what changed, but for its streams and emoji, which have rows that changed too. */
   get changedBytes(): number {
-    return this.#changedBytes;
+    return this.#changed.bytes;
   }
 
   /** What was counted from this time on can be taken back, and nothing earlier. */
@@ -233,38 +199,15 @@ export class Contributions {
     search: Search,
     cellsMax: number,
     now: number,
-    take: (scope: number, emoji: number, countedAt: number, taps: number) => 'take' | 'leave' | 'stop',
+    take: (scope: number, emoji: number, countedAt: number, taps: number) => Answer,
   ): boolean {
     this.#nowSecond = secondOf(now);
-    let from = Infinity;
-    for (const orders of search.orders.values()) for (const order of orders) from = Math.min(from, secondOf(order.from));
-    const wanted = new Uint8Array(WANTED_SIZE);
-    for (const slot of search.orders.keys()) wanted[slot & (WANTED_SIZE - 1)] = 1;
-    search.position ??= this.#ring.newest;
-    for (let looked = 0; this.#ring.holds(search.position); search.position = this.#ring.before(search.position)) {
-      if (looked++ === cellsMax) return false;
-      const cells = this.#ring.cellsAt(search.position);
-      const at = this.#ring.offsetOf(search.position);
-      const second = cells[at + SECOND]!;
-      if (second <= this.#forgottenUntil || second < from) {
-        if (this.#isInOrder) return true;
-        continue;
-      }
-      const viewer = cells[at + VIEWER]!;
-      const device = cells[at + DEVICE]!;
-      // Almost always neither: this is cheaper than to ask a map.
-      if (wanted[viewer & (WANTED_SIZE - 1)] === 0 && (device < 0 || wanted[device & (WANTED_SIZE - 1)] === 0)) continue;
+    return lookThrough(this.#ring, this.#extent(), search, cellsMax, (position, cells, at) => {
       const left = cells[at + COUNTED]! - cells[at + RETRACTED]!;
-      if (left === 0 || !(speakOf(search.orders.get(viewer), cells, at) || speakOf(search.orders.get(device), cells, at))) continue;
-      const answer = take(this.#scopeOf(viewer), emojiOf(cells, at), millisecondsOf(second), left);
-      if (answer === 'stop') return false;
-      if (answer === 'leave') continue;
-      cells[at + RETRACTED] = cells[at + COUNTED]!;
-      this.#markChanged(search.position, cells, at);
-      this.#touch(viewer);
-      if (device >= 0) this.#touch(device);
-    }
-    return true;
+      const answer = take(this.#scopeOf(cells[at + VIEWER]!), emojiOf(cells, at), millisecondsOf(cells[at + SECOND]!), left);
+      if (answer === 'take') this.#takeBack(position, cells, at, left);
+      return answer;
+    });
   }
 
   /** Takes back what is to be given to another region, as far as it is still there; answers how much of each. */
@@ -304,27 +247,11 @@ export class Contributions {
 
   /** What changed since the last call. */
   takeChanged(streamOf: (scope: number) => StreamId, emojiIdOf: (number: number) => EmojiId): Contribution[] {
-    const taken = this.#changedAndForgotten.map((cell) => this.#record(cell.integers, 0, streamOf, emojiIdOf));
-    const isAllThere = taken.length === 0;
-    const { positions, scopes, viewers, devices } = this.#changed;
-    for (let index = 0; index < positions.length; index++) {
-      const position = positions[index]!;
-      if (!isAllThere && !this.#ring.holds(position)) continue;
-      const cells = this.#ring.cellsAt(position);
-      const at = this.#ring.offsetOf(position);
-      // A cell that was forgotten in between may have given its position to another one, which stands here twice.
-      if ((cells[at + EMOJI]! & CHANGED) === 0) continue;
-      cells[at + EMOJI]! &= ~CHANGED;
-      taken.push(
-        isAllThere
-          ? this.#recordOf(cells, at, streamOf(scopes[index]!), viewers[index]!, devices[index]!, emojiIdOf)
-          : this.#record(cells, at, streamOf, emojiIdOf),
-      );
-    }
-    this.#changedAndForgotten = [];
-    this.#changed = new ChangedCells();
-    this.#changedBytes = 0;
-    this.#changedSince = Infinity;
+    const taken: Contribution[] = [];
+    this.#changed.take(this.#ring, (cells, at, scope, viewer, device) => {
+      if (viewer === null) taken.push(this.#record(cells, at, streamOf, emojiIdOf));
+      else taken.push(this.#recordOf(cells, at, streamOf(scope), viewer, device, emojiIdOf));
+    });
     return taken;
   }
 
@@ -358,23 +285,12 @@ export class Contributions {
 
   #isCellOf(position: number, viewer: number, device: number, emoji: number, second: number): boolean {
     if (position < 0 || !this.#ring.holds(position)) return false;
-    const cells = this.#ring.cellsAt(position);
-    const at = this.#ring.offsetOf(position);
-    return cells[at + SECOND] === second && cells[at + VIEWER] === viewer && cells[at + DEVICE] === device && emojiOf(cells, at) === emoji;
+    return isCellOf(this.#ring.cellsAt(position), this.#ring.offsetOf(position), viewer, device, emoji, second);
   }
 
   #push(second: number, viewer: number, device: number, emoji: number, actor = OWN_ACTOR, number = this.#nextNumber): number {
     const position = this.#ring.push();
-    const cells = this.#ring.cellsAt(position);
-    const at = this.#ring.offsetOf(position);
-    cells[at + SECOND] = second;
-    cells[at + VIEWER] = viewer;
-    cells[at + DEVICE] = device;
-    cells[at + EMOJI] = emoji << MILLISECOND_BITS;
-    cells[at + COUNTED] = 0;
-    cells[at + RETRACTED] = 0;
-    cells[at + NUMBER] = number;
-    cells[at + ACTOR] = actor;
+    setCell(this.#ring.cellsAt(position), this.#ring.offsetOf(position), second, viewer, device, emoji, number, actor);
     if (second < this.#newestSecond) this.#isInOrder = false;
     else this.#newestSecond = second;
     return position;
@@ -396,33 +312,28 @@ export class Contributions {
     const deviceSlot = device === null ? NOBODY : this.find('device', scope, device);
     if (second <= this.#forgottenUntil || viewerSlot < 0 || (device !== null && deviceSlot < 0)) return 0;
     let left = taps;
-    for (let rank = this.#rankOf(second); rank < this.#ring.size && left > 0; rank++) {
-      const position = this.#ring.positionAt(rank);
-      const cells = this.#ring.cellsAt(position);
-      const cell = this.#ring.offsetOf(position);
-      if (cells[cell + SECOND]! > second && this.#isInOrder) break;
+    for (const position of positionsOf(second, this.#ring, this.#isInOrder)) {
+      if (left === 0) break;
       if (!this.#isCellOf(position, viewerSlot, deviceSlot, emoji, second)) continue;
-      const taken = Math.min(left, cells[cell + COUNTED]! - cells[cell + RETRACTED]!);
+      const cells = this.#ring.cellsAt(position);
+      const at = this.#ring.offsetOf(position);
+      const taken = Math.min(left, cells[at + COUNTED]! - cells[at + RETRACTED]!);
       if (taken === 0) continue;
       left -= taken;
-      cells[cell + RETRACTED]! += taken;
-      this.#markChanged(position, cells, cell);
-      this.#touch(viewerSlot);
-      if (deviceSlot >= 0) this.#touch(deviceSlot);
+      this.#takeBack(position, cells, at, taken);
     }
     return taps - left;
   }
 
-  /** How many cells are older than a second; 0 when they are in no order. */
-  #rankOf(second: number): number {
-    let [low, high] = [0, this.#isInOrder ? this.#ring.size : 0];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const position = this.#ring.positionAt(middle);
-      if (this.#ring.cellsAt(position)[this.#ring.offsetOf(position) + SECOND]! < second) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  #takeBack(position: number, cells: Int32Array, at: number, taps: number): void {
+    cells[at + RETRACTED]! += taps;
+    this.#markChanged(position, cells, at);
+    this.#touch(cells[at + VIEWER]!);
+    if (cells[at + DEVICE]! >= 0) this.#touch(cells[at + DEVICE]!);
+  }
+
+  #extent(): { forgottenUntil: number; isInOrder: boolean } {
+    return { forgottenUntil: this.#forgottenUntil, isInOrder: this.#isInOrder };
   }
 
   #expire(now: number, countMax: number): void {
@@ -438,7 +349,7 @@ export class Contributions {
     const cells = this.#ring.cellsAt(this.#ring.oldest);
     const at = this.#ring.offsetOf(this.#ring.oldest);
     if (cells[at + SECOND]! > this.#forgottenUntil) this.#forgottenUntil = cells[at + SECOND]!;
-    if ((cells[at + EMOJI]! & CHANGED) !== 0) this.#changedAndForgotten.push({ integers: cells.slice(at, at + ACTOR + 1) });
+    this.#changed.forget(cells, at);
     this.#ring.dropOldest();
   }
 
@@ -450,12 +361,9 @@ export class Contributions {
     scope = this.#scopeOf(cells[at + VIEWER]!),
   ): void {
     if ((cells[at + EMOJI]! & CHANGED) !== 0) return;
-    cells[at + EMOJI]! |= CHANGED;
-    if (this.#changed.positions.length === 0) this.#changedSince = this.#nowSecond;
     // A device that found no room has a name and no slot.
     const device = cells[at + DEVICE]! < 0 ? null : names.device;
-    this.#changed.push(position, scope, names.viewer, device);
-    this.#changedBytes += CONTRIBUTION_BYTES + names.viewer.length + (device?.length ?? 0);
+    this.#changed.add(position, cells, at, scope, names.viewer, device, this.#nowSecond);
   }
 
   #namesOf(viewer: number, device: number): Names {
@@ -503,56 +411,7 @@ export interface Names {
   readonly device: string | null;
 }
 
-/** Cells that changed, in columns: what a commit says of them needs no look-up of the contributor. */
-class ChangedCells {
-  readonly positions: number[] = [];
-  readonly scopes: number[] = [];
-  readonly viewers: string[] = [];
-  readonly devices: (string | null)[] = [];
-
-  push(position: number, scope: number, viewer: string, device: string | null): void {
-    this.positions.push(position);
-    this.scopes.push(scope);
-    this.viewers.push(viewer);
-    this.devices.push(device);
-  }
-}
-
-/** A cell apart from the ring. */
-interface Cell {
-  readonly integers: Int32Array;
-}
-
-/** Slots are told from each other by so much of them before a map is asked. */
-const WANTED_SIZE = 1 << 16;
-
 /** An upper bound of what msgpack makes of a contribution that stands alone with its stream, emoji and actor. */
 export function contributionBytesMax({ stream, viewer, device, emoji, actor }: Contribution): number {
   return CONTRIBUTION_BYTES + viewer.length + (device?.length ?? 0) + stream.length + emoji.length + (actor?.length ?? 0) + 24;
-}
-
-/** Whether a cell lies within the time of any of the orders. */
-function speakOf(orders: readonly Order[] | undefined, cells: Int32Array, at: number): boolean {
-  return orders !== undefined && orders.some(({ from, to }) => cells[at + SECOND]! >= secondOf(from) && timeOf(cells, at) < to);
-}
-
-function secondOf(timeMs: number): number {
-  return Math.floor(timeMs / WINDOW_MS) - EPOCH_SECONDS;
-}
-
-function millisecondsOf(second: number): number {
-  return (second + EPOCH_SECONDS) * WINDOW_MS;
-}
-
-function emojiOf(cells: Int32Array, at: number): number {
-  return (cells[at + EMOJI]! & ~CHANGED) >> MILLISECOND_BITS;
-}
-
-function timeOf(cells: Int32Array, at: number): number {
-  return millisecondsOf(cells[at + SECOND]!) + (cells[at + EMOJI]! & MILLISECOND);
-}
-
-function raiseMillisecond(cells: Int32Array, at: number, millisecond: number): void {
-  const held = cells[at + EMOJI]! & MILLISECOND;
-  if (millisecond > held) cells[at + EMOJI] = (cells[at + EMOJI]! & ~MILLISECOND) | millisecond;
 }

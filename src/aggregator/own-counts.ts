@@ -13,7 +13,7 @@ import { windowStartOf } from '../base/window.ts';
 import type { CommitRow } from '../hot-store/hot-store.ts';
 import type { Policy } from '../moderation/policy.ts';
 import { REACTIONS_PER_BATCH_MAX } from '../protocol/messages.ts';
-import { EMOJI_NUMBERS_MAX } from './contributions.ts';
+import { EMOJI_NUMBERS_MAX } from './contribution-cell.ts';
 import type { Reaction } from './ingest.ts';
 
 interface OwnEntry {
@@ -78,9 +78,8 @@ export class OwnCounts {
     return this.#streams.get(stream);
   }
 
-  /** The stream's counts, opened when they are new; undefined when there is no room for them. */
-  open(stream: StreamId): OwnStream | undefined {
-    const found = this.#streams.get(stream);
+  /** The stream's counts, opened when they are new; undefined when there is no room for them. `found` is what `find` answers. */
+  open(stream: StreamId, found = this.find(stream)): OwnStream | undefined {
     if (found !== undefined) return found.entries.size <= ROW_ENTRIES_MAX - REACTIONS_PER_BATCH_MAX ? found : undefined;
     if (this.#streams.size >= this.#streamsMax) return undefined;
     const own = { stream, scope: this.#nextScope, entries: new Map(), checked: null, windowStart: 0, changed: false };

@@ -9,7 +9,7 @@
 
 import type { Policy, PolicyOf } from '../moderation/policy.ts';
 import type { Pass } from './checks.ts';
-import type { Order } from './contributions.ts';
+import type { Order } from './contribution-search.ts';
 import type { OwnStream } from './own-counts.ts';
 import { changedBytes, type ShardState } from './shard-state.ts';
 

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { actorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { ContributionRing } from '../../src/aggregator/contribution-ring.ts';
-import { CONTRIBUTION_DEFAULTS, Contributions, NOBODY, type Search } from '../../src/aggregator/contributions.ts';
+import { CONTRIBUTION_DEFAULTS, Contributions, NOBODY } from '../../src/aggregator/contributions.ts';
+import type { Search } from '../../src/aggregator/contribution-search.ts';
 import type { Contribution } from '../../src/hot-store/hot-store.ts';
 
 const START = 1_795_000_000_000;
