@@ -33,6 +33,7 @@ const PURE = [
   'src/aggregator/contribution-cell.ts',
   'src/aggregator/contribution-search.ts',
   'src/aggregator/contributions.ts',
+  'src/aggregator/look-ahead.ts',
   'src/analytics/window-codec.ts',
   'src/analytics/window-rows.ts',
   'src/analytics/windows.ts',

@@ -20,6 +20,7 @@ import { forgettableBefore } from './claims-horizon.ts';
 import { CONTRIBUTION_DEFAULTS, type ContributionLimits } from './contributions.ts';
 import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
+import { BATCHES_AHEAD, LookAhead } from './look-ahead.ts';
 import { retract } from './retraction.ts';
 import { ShardWriter, type WriterParts } from './shard-writer.ts';
 import { changedBytes, checkPolicies, emptyState, forgetStreams, takeChanges, type ShardState } from './shard-state.ts';
@@ -102,6 +103,7 @@ class Aggregator implements Ingest {
   readonly #options: AggregatorOptions;
   readonly #state: ShardState;
   readonly #inbox: Inbox;
+  readonly #ahead = new LookAhead();
   readonly #works = new ClaimWorks();
   readonly #acknowledged = new Map<StreamId, number>();
   readonly #giveUp = new AbortController();
@@ -298,10 +300,12 @@ class Aggregator implements Ingest {
     const judged = this.#works.work(this.#state, at, this.#options.commitBytesMax * CLAIM_WORKS_SHARE);
     this.#state.claims.tend(at, this.#options.commitBytesMax * REPEATED_CLAIMS_SHARE);
     while (waiting.length < this.#options.batchesPerCommitMax && changedBytes(this.#state) < this.#options.commitBytesMax) {
+      const place = waiting.length % BATCHES_AHEAD;
+      if (place === 0) this.#ahead.look(this.#state, this.#inbox.peek(BATCHES_AHEAD));
       const next = this.#inbox.take();
       if (next === undefined) break;
       waiting.push(next);
-      replies.push(step(this.#state, next.batch, policyOf(next.batch.stream), at));
+      replies.push(step(this.#state, next.batch, policyOf(next.batch.stream), at, this.#ahead.slotOf(place)));
     }
     const changes = takeChanges(this.#state);
     if (changes !== null) {

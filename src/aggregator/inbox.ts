@@ -29,6 +29,13 @@ export class Inbox {
     return true;
   }
 
+  /** The next batches that `take` will answer, at most so many. */
+  peek(countMax: number): Batch[] {
+    const front = this.#front.slice(this.#taken, this.#taken + countMax);
+    const next = front.length < countMax ? front.concat(this.#back.slice(0, countMax - front.length)) : front;
+    return next.map(({ batch }) => batch);
+  }
+
   take(): Waiting | undefined {
     if (this.#taken === this.#front.length) {
       this.#front = this.#back;

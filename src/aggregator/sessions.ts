@@ -70,9 +70,15 @@ export class Sessions {
     return this.#changedBytes;
   }
 
-  /** The session's slot, or −1 when it has admitted nothing yet. `scope` is its stream's number. */
-  find(scope: number, session: string): number {
-    return this.#table.find(scope, session);
+  /** The session's slot, or −1 when it has admitted nothing yet. `scope` is its stream's number, `guess` any slot or −1. */
+  find(scope: number, session: string, guess = -1): number {
+    return guess >= 0 && this.#table.holds(guess, scope, session) ? guess : this.#table.find(scope, session);
+  }
+
+  /** Guesses the slots of some sessions, and the buckets of their viewers: see `SlotTable.guess`. */
+  guess(count: number, scopes: Int32Array, sessions: readonly string[], guesses: Int32Array, buckets: Int32Array): void {
+    this.#table.guess(count, scopes, sessions, guesses);
+    for (let index = 0; index < count; index++) buckets[index] = guesses[index]! < 0 ? 0 : this.bucketOf(guesses[index]!);
   }
 
   verdictOf(slot: number, sequence: number): SequenceVerdict {

@@ -26,12 +26,12 @@ const UNKNOWN_EMOJI = refused('unknown-emoji');
 const STALE = refused('stale-sequence');
 const OVERLOADED = refused('overloaded');
 
-/** `now` is the time of the commit to come: it never goes back. */
-export function step(state: ShardState, batch: Batch, policy: Policy, now: number): IngestReply {
+/** `now` is the time of the commit to come: it never goes back. `guess` is any slot of a session or −1, best what `LookAhead` answers. */
+export function step(state: ShardState, batch: Batch, policy: Policy, now: number, guess = -1): IngestReply {
   const { counts, sessions, judge } = state;
   const { stream, session, sequence, reactions } = batch;
   const found = counts.find(stream);
-  let slot = found === undefined || session === null ? -1 : sessions.find(found.scope, session);
+  let slot = found === undefined || session === null ? -1 : sessions.find(found.scope, session, guess);
   const verdict = slot < 0 ? 'new' : sessions.verdictOf(slot, sequence);
   const taps = tapsOf(reactions);
   if (verdict === 'duplicate') {
@@ -43,7 +43,7 @@ export function step(state: ShardState, batch: Batch, policy: Policy, now: numbe
   if (verdict === 'stale') return STALE;
 
   // Room for everything is made sure of before anything changes: a refused batch leaves no trace.
-  const own = counts.open(stream);
+  const own = counts.open(stream, found);
   if (own === undefined || !counts.knows(reactions) || (session !== null && slot < 0 && !sessions.hasRoom(now))) return OVERLOADED;
   // Of a stream without past there is nothing to take back.
   if (found === undefined) own.checked = policy;

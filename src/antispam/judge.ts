@@ -127,6 +127,11 @@ export class Judge {
     return this.#viewers.find(scope, viewer, guess, now);
   }
 
+  /** Brings near what will be read of viewers whose places are guessed. */
+  touch(count: number, guesses: Int32Array, viewers: readonly string[]): void {
+    this.#viewers.touch(count, guesses, viewers);
+  }
+
   /** All rows. Replaced when a place is made, so never to be kept. */
   get rows(): Int32Array {
     return this.#viewers.rows;

@@ -79,6 +79,11 @@ export class TokenBuckets {
     return this.#table.insert(scope, owner);
   }
 
+  /** Brings near what `find` will read, should the guesses be right. */
+  touch(count: number, guesses: Int32Array, owners: readonly string[]): void {
+    this.#table.touch(count, guesses, owners);
+  }
+
   /** Looks at the next so many rows and forgets those that are idle, for times when nobody comes whose coming would. */
   sweep(count: number, now: number): void {
     this.#now = now;

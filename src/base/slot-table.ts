@@ -14,6 +14,8 @@ const CAPACITY_FIRST = 1024;
 const GROWTH = 1.5;
 /** Of a slot that holds no key. */
 const FREE = -1;
+/** At most so many keys are guessed at once: what they touch stays in a core's own memory until it is asked for. */
+export const GUESSES_MAX = 64;
 const HASH = 0;
 const SCOPE = 1;
 /** Where the owner's columns start in a row. */
@@ -38,6 +40,10 @@ export class SlotTable {
   /** The removed slots, chained through the hash column. */
   #removed = FREE;
   #hand = 0;
+  /** Of the keys that are being guessed. */
+  readonly #hashes = new Int32Array(GUESSES_MAX);
+  /** Of what `touch` read: kept, or a compiler would see that nobody needs it and read nothing. */
+  touched = 0;
 
   constructor(sizeMax: number, seed: number, columns: number) {
     this.#sizeMax = sizeMax;
@@ -89,6 +95,42 @@ export class SlotTable {
       const row = slot * this.stride;
       if (rows[row + HASH] === hash && rows[row + SCOPE] === scope && this.#texts[slot] === text) return slot;
     }
+  }
+
+  /**
+   * Where the first `count` keys probably are, at most `GUESSES_MAX`, −1 of those that are nowhere: `holds` makes sure. A large
+   * table is slow because its memory is far away. Each way here is gone for all keys before the next one is, so that they overlap.
+   */
+  guess(count: number, scopes: Int32Array, texts: readonly string[], guesses: Int32Array): void {
+    const { integers: rows, stride } = this;
+    const places = this.#places;
+    const hashes = this.#hashes;
+    const mask = places.length - 1;
+    for (let index = 0; index < count; index++) hashes[index] = texts[index]!.length;
+    for (let index = 0; index < count; index++) hashes[index] = this.#hash(scopes[index]!, texts[index]!);
+    for (let index = 0; index < count; index++) guesses[index] = places[hashes[index]! & mask]! - 1;
+    this.touch(count, guesses, texts);
+    for (let index = 0; index < count; index++) {
+      const hash = hashes[index]!;
+      let slot = guesses[index]!;
+      for (let place = hash & mask; slot >= 0 && rows[slot * stride + HASH] !== hash; ) {
+        place = (place + 1) & mask;
+        slot = places[place]! - 1;
+      }
+      guesses[index] = slot;
+    }
+  }
+
+  /** Brings near what `holds` will read of these slots and texts, and the rest of their rows; −1 is no slot. */
+  touch(count: number, slots: Int32Array, texts: readonly string[]): void {
+    const { integers: rows, stride } = this;
+    const last = stride - 1;
+    let read = 0;
+    for (let index = 0; index < count; index++) {
+      const slot = Math.max(0, slots[index]!);
+      read += rows[slot * stride]! + rows[slot * stride + last]! + (this.#texts[slot] === texts[index] ? 1 : 0);
+    }
+    this.touched = read | 0;
   }
 
   /** Takes a slot for a key that `find` did not find, its columns 0; −1 when the table is full. */

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SlotTable } from '../../src/base/slot-table.ts';
+import { GUESSES_MAX, SlotTable } from '../../src/base/slot-table.ts';
 
 const key = fc.tuple(fc.nat({ max: 3 }), fc.integer({ min: 0, max: 400 }).map((number) => `key-${number}`));
 const command = fc.oneof(
@@ -41,6 +41,19 @@ describe('slot table', () => {
     for (let index = 0; index < 25_000; index++) table.insert(9, `more-${index}`);
     expect(table.capacity).toBe(capacity);
     expect(range(1, 50_000, 2).filter(astray)).toEqual([]);
+  });
+
+  it('[AGG-12] guesses where keys are without looking at their texts', () => {
+    const table = new SlotTable(10_000, 7, 2);
+    for (let index = 0; index < 5_000; index++) table.insert(index % 5, `text-${index}`);
+    for (let index = 0; index < 5_000; index += 3) table.remove(index);
+    const [scopes, guesses] = [new Int32Array(GUESSES_MAX), new Int32Array(GUESSES_MAX)];
+    for (let start = 0; start + GUESSES_MAX <= 5_000; start += GUESSES_MAX) {
+      const texts = range(start, start + GUESSES_MAX, 1).map((index) => `text-${index}`);
+      scopes.forEach((_, index) => (scopes[index] = (start + index) % 5));
+      table.guess(GUESSES_MAX, scopes, texts, guesses);
+      expect([...guesses]).toEqual(texts.map((text, index) => table.find((start + index) % 5, text)));
+    }
   });
 
   it('[AGG-9] takes no key beyond its bound', () => {
