@@ -6,13 +6,14 @@
  */
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { chownSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, chownSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type QueryResultRow } from 'pg';
+import { startGuard } from '../../src/cli/dev/guard.ts';
 
 const DEBIAN_FOLDER = '/usr/lib/postgresql';
 const START_MS_MAX = 20_000;
@@ -40,7 +41,8 @@ export interface Postgres {
   stop(): Promise<void>;
 }
 
-export async function startPostgres(): Promise<Postgres> {
+/** `host` is the address to listen on; who connects from elsewhere is trusted as well. */
+export async function startPostgres({ host = '127.0.0.1' }: { readonly host?: string } = {}): Promise<Postgres> {
   if (binaries === null) throw new Error('Postgres is not installed: apt-get install postgresql');
   const account = unprivilegedAccount();
   const folder = mkdtempSync(path.join(tmpdir(), 'ovation-postgres-'));
@@ -49,25 +51,28 @@ export async function startPostgres(): Promise<Postgres> {
   const data = path.join(folder, 'data');
   const initdb = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync', '--no-instructions'];
   execFileSync(path.join(binaries, 'initdb'), initdb, options);
-  const port = await freePort();
-  const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', port, fsync: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
+  if (host !== '127.0.0.1') appendFileSync(path.join(data, 'pg_hba.conf'), 'host all all samenet trust\n');
+  const port = await freePort(host);
+  const settings = { listen_addresses: host, unix_socket_directories: '', port, fsync: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  const url = `postgres://postgres@${host}:${port}/postgres`;
 
   let server: ChildProcess;
+  let guard: ChildProcess | undefined;
   const start = async (): Promise<void> => {
     server = spawn(path.join(binaries, 'postgres'), ['-D', data, ...args], options);
+    guard = server.pid === undefined ? undefined : startGuard(server.pid, 'QUIT');
     await untilAnswering(url);
   };
   const end = (signal: NodeJS.Signals): Promise<void> =>
     new Promise((resolve) => {
       if (server.exitCode !== null || server.signalCode !== null) return resolve();
-      server.once('exit', () => resolve());
+      server.once('exit', () => {
+        guard?.kill('SIGKILL');
+        resolve();
+      });
       server.kill(signal);
     });
-  // Whatever ends this process must not leave a server behind.
-  const killAtExit = (): void => void server.kill('SIGKILL');
-  process.once('exit', killAtExit);
   await start();
 
   return {
@@ -86,7 +91,6 @@ export async function startPostgres(): Promise<Postgres> {
     async stop() {
       signalTree(server.pid!, 'SIGCONT');
       await end('SIGQUIT');
-      process.off('exit', killAtExit);
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -157,10 +161,10 @@ function unprivilegedAccount(): { readonly uid: number; readonly gid: number } |
   return { uid: uid!, gid: gid! };
 }
 
-function freePort(): Promise<number> {
+function freePort(host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(0, host, () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
     });

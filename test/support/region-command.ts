@@ -12,7 +12,7 @@ import type { NatsServer } from '../../src/cli/dev/nats-server.ts';
 import { childEnvironment } from '../../src/config.ts';
 
 /** The commands of the build, from the sources and from the build itself. */
-const MAIN = ['../../src/cli/main.js', '../../dist/src/cli/main.js'].map((place) => path.resolve(import.meta.dirname, place)).find(existsSync) ?? '';
+export const OVATION_COMMAND = ['../../src/cli/main.js', '../../dist/src/cli/main.js'].map((place) => path.resolve(import.meta.dirname, place)).find(existsSync) ?? '';
 
 const OUTPUT_CHARACTERS_MAX = 65_536;
 
@@ -42,7 +42,7 @@ export async function startRegionCommand({ region, servers, environment = {}, no
   const topology = path.join(folder, 'topology.json');
   const regions = [...servers].map(([name, { address, peerAddress }]) => [name, { nats: address, peer: peerAddress }]);
   writeFileSync(topology, JSON.stringify({ regions: Object.fromEntries(regions) }));
-  const child = fork(MAIN, ['region'], {
+  const child = fork(OVATION_COMMAND, ['region'], {
     env: childEnvironment({
       OVATION_REGION: region,
       OVATION_TOPOLOGY: topology,

@@ -13,6 +13,8 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export interface LinkProxyOptions {
+  /** Default: 127.0.0.1. */
+  readonly listenHost?: string;
   /** Default: a free one. */
   readonly listenPort?: number;
   readonly targetHost: string;
@@ -52,7 +54,7 @@ export function startLinkProxy(options: LinkProxyOptions): Promise<LinkProxy> {
   return new Promise((resolve, reject) => {
     const proxy = new TcpLinkProxy(options);
     proxy.server.once('error', reject);
-    proxy.server.listen(options.listenPort ?? 0, '127.0.0.1', () => {
+    proxy.server.listen(options.listenPort ?? 0, options.listenHost ?? '127.0.0.1', () => {
       proxy.server.off('error', reject);
       resolve(proxy);
     });

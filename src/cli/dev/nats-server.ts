@@ -15,6 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats } from '../../../regions/nats-connection.ts';
 import { logStream } from '../../../regions/nats-log.ts';
 import type { NatsAddress } from '../../../regions/topology.ts';
+import { startGuard } from './guard.ts';
 
 export interface NatsServerOptions {
   readonly region: string;
@@ -24,7 +25,13 @@ export interface NatsServerOptions {
   readonly port?: number;
   /** Passwords of the users `region` and `peer`. Default: random ones. */
   readonly passwords?: { readonly region: string; readonly peer: string };
+  /** The address to listen on. Default: 127.0.0.1. */
+  readonly host?: string;
+  /** A command that runs the server elsewhere and becomes it, such as `ip netns exec us`. Default: none. */
+  readonly launcher?: readonly string[];
 }
+
+type CompleteOptions = Required<NatsServerOptions>;
 
 export interface NatsServer {
   readonly port: number;
@@ -77,7 +84,7 @@ export function findNatsServer(): NatsBinary | null {
 }
 
 /** The configuration for one region's server, in the words that this version knows. */
-export function natsServerConfig(version: string, options: Required<NatsServerOptions>): string {
+export function natsServerConfig(version: string, options: NatsServerOptions & Pick<CompleteOptions, 'port' | 'passwords'>): string {
   const stream = logStream(options.region);
   const api = '$JS.API';
   const readOneStream = [
@@ -91,7 +98,7 @@ export function natsServerConfig(version: string, options: Required<NatsServerOp
   ];
   const text = (value: unknown): string => JSON.stringify(value);
   return `server_name: ${text(`ovation-${options.region}`)}
-listen: ${text(`127.0.0.1:${options.port}`)}
+listen: ${text(`${options.host ?? '127.0.0.1'}:${options.port}`)}
 max_payload: 8MB
 ping_interval: "5s"
 ping_max: 2
@@ -112,10 +119,10 @@ authorization { users: [
 /** @throws NatsServerFailed */
 export async function startNatsServer(options: NatsServerOptions, binary = findNatsServer()): Promise<NatsServer> {
   if (binary === null) throw new NatsServerFailed('no nats-server binary found; on Debian: apt-get install nats-server');
-  const passwords = options.passwords ?? { region: randomPassword(), peer: randomPassword() };
+  const { host = '127.0.0.1', launcher = [], passwords = { region: randomPassword(), peer: randomPassword() } } = options;
   for (let attempt = 1; ; attempt += 1) {
     const port = options.port ?? (await freePort());
-    const server = new LocalNatsServer(binary, { ...options, port, passwords });
+    const server = new LocalNatsServer(binary, { ...options, host, port, passwords, launcher });
     try {
       await server.restart();
       return server;
@@ -136,16 +143,16 @@ class LocalNatsServer implements NatsServer {
   exited: Promise<void> = Promise.resolve();
   output = '';
   readonly #binary: NatsBinary;
-  readonly #options: Required<NatsServerOptions>;
+  readonly #options: CompleteOptions;
   #child: ChildProcess | undefined;
 
-  constructor(binary: NatsBinary, options: Required<NatsServerOptions>) {
+  constructor(binary: NatsBinary, options: CompleteOptions) {
     this.#binary = binary;
     this.#options = options;
     this.port = options.port;
     this.version = binary.version;
     this.storeDir = options.storeDir;
-    const url = `nats://127.0.0.1:${options.port}`;
+    const url = `nats://${options.host}:${options.port}`;
     this.address = { url, user: 'region', password: options.passwords.region };
     this.peerAddress = { url, user: 'peer', password: options.passwords.peer };
   }
@@ -160,12 +167,13 @@ class LocalNatsServer implements NatsServer {
     const configFile = path.join(this.storeDir, 'nats-server.conf');
     writeFileSync(configFile, natsServerConfig(this.version, this.#options), { mode: 0o600 });
     this.output = '';
-    const child = spawn(this.#binary.path, ['-c', configFile], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    const [program, ...words] = [...this.#options.launcher, this.#binary.path, '-c', configFile];
+    const child = spawn(program!, words, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     this.#child = child;
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.output = (this.output + text).slice(-OUTPUT_CHARACTERS_MAX);
     });
-    const guard = child.pid === undefined ? undefined : guardWith(child.pid);
+    const guard = child.pid === undefined ? undefined : startGuard(child.pid);
     this.exited = new Promise((resolve) => {
       const end = (): void => {
         if (this.#child === child) this.#child = undefined;
@@ -212,14 +220,6 @@ class LocalNatsServer implements NatsServer {
     await this.kill();
     throw new NatsServerFailed(`nats-server on port ${this.port}: ${reason}\n${this.output}`);
   }
-}
-
-/** A shell whose only task is to see our end of its pipe close, however we die, and to kill the server then. */
-function guardWith(pid: number): ChildProcess {
-  const guard = spawn('/bin/sh', ['-c', `read -r _; kill -9 ${pid}`], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
-  guard.on('error', () => {});
-  guard.stdin?.on('error', () => {});
-  return guard;
 }
 
 function knowsSyncInterval(version: string): boolean {

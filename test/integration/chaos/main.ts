@@ -1,0 +1,189 @@
+/** `npm run chaos`: plays scenarios on real processes, one rig each, and reports. */
+
+import { once } from 'node:events';
+import { parseArgs } from 'node:util';
+import { natsAvailable } from '../../support/nats.ts';
+import { postgresAvailable } from '../../support/postgres.ts';
+import { writeHostsFile } from './hosts-file.ts';
+import { startRig, type Rig } from './rig.ts';
+import { runScenario, type ScenarioOutcome } from './run-scenario.ts';
+import type { Scenario } from './scenario.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { stopSignal } from '../../../src/cli/stop-signal.ts';
+
+const HELP = `npm run chaos -- [options]
+
+Three regions with their nats-servers and Postgres, as real processes, are broken under load; then their books must balance.
+
+  --only a,b       only these scenarios
+  --list           the scenarios there are
+  --quick          faults last a sixth of their time
+  --viewers N      viewers a region (20)
+  --rate N         taps a second of each viewer (2)
+  --network KIND   namespaces or proxies (the best that this machine can do: namespaces are for root on Linux)
+  --hold           break nothing, and write a hosts file for deploy/chaos/*.sh --target linux, until Ctrl-C
+  --json           one JSON object a line, and no table
+  --help           this
+
+It ends with 0 when all books balance, or differ by no more than a documented exception; with 1 when not, 2 for wrong options.
+`;
+
+const STEADY_MS = 1_000;
+const CONVERGE_MS_MAX = 120_000;
+const SMALL_DISK_MEGABYTES = 24;
+const NETWORKS = ['namespaces', 'proxies'] as const;
+
+type Flags = ReturnType<typeof readFlags>;
+
+function readFlags() {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      list: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
+      viewers: { type: 'string', default: '20' },
+      rate: { type: 'string', default: '2' },
+      network: { type: 'string' },
+      hold: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const network = NETWORKS.find((kind) => kind === values.network);
+  if (network === undefined && values.network !== undefined) throw new TypeError('--network is namespaces or proxies');
+  const [viewers, rate] = [Number(values.viewers), Number(values.rate)];
+  if (!Number.isInteger(viewers) || viewers < 1) throw new TypeError('--viewers is a whole number');
+  if (!(rate > 0)) throw new TypeError('--rate is a number above 0');
+  const names = values.only?.split(',').filter(Boolean);
+  const unknown = names?.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
+  if (unknown !== undefined) throw new TypeError(`there is no scenario ${unknown}; --list names them`);
+  return { ...values, network, viewers, rate, scenarios: SCENARIOS.filter(({ name }) => names === undefined || names.includes(name)) };
+}
+
+async function main(): Promise<number> {
+  let flags: Flags;
+  try {
+    flags = readFlags();
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${HELP}`);
+    return 2;
+  }
+  if (flags.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (flags.list) {
+    for (const { name, what, needs } of SCENARIOS) console.log(`${name.padEnd(34)}${what}${needs === undefined ? '' : ` (needs ${needs === 'packets' ? 'network namespaces' : 'a disk of its own'})`}`);
+    return 0;
+  }
+  if (!natsAvailable || !postgresAvailable) {
+    console.error('It takes nats-server and Postgres; on Debian: apt-get install nats-server postgresql');
+    return 2;
+  }
+  return flags.hold ? hold(flags) : playAll(flags);
+}
+
+async function hold(flags: Flags): Promise<number> {
+  const { signal } = stopSignal();
+  const rig = await startRig(flags.network === undefined ? {} : { network: flags.network });
+  try {
+    console.log(`Three regions run (${rig.network.means}): ${rig.endpoints.join(' ')}`);
+    console.log(`--hosts ${writeHostsFile(rig)}`);
+    if (!signal.aborted) await once(signal, 'abort');
+  } finally {
+    await rig.stop();
+  }
+  return 0;
+}
+
+async function playAll(flags: Flags): Promise<number> {
+  const { signal } = stopSignal();
+  const outcomes: ScenarioOutcome[] = [];
+  let failures = 0;
+  for (const [index, scenario] of flags.scenarios.entries()) {
+    if (signal.aborted) break;
+    if (!flags.json) console.log(`\n[${index + 1}/${flags.scenarios.length}] ${scenario.name}: ${scenario.what}`);
+    const startedAt = performance.now();
+    const say = (line: string): void => {
+      if (!flags.json) console.log(`  ${((performance.now() - startedAt) / 1000).toFixed(1).padStart(5)} s  ${line}`);
+    };
+    try {
+      const outcome = await playOne(scenario, flags, say, signal);
+      if (outcome === null) continue;
+      outcomes.push(outcome);
+      if (outcome.verdict === 'failed') failures += 1;
+      if (flags.json) console.log(JSON.stringify(outcome));
+      else say(describe(outcome));
+    } catch (error) {
+      if (signal.aborted) break;
+      failures += 1;
+      if (flags.json) console.log(JSON.stringify({ scenario: scenario.name, verdict: 'failed', problems: [(error as Error).message] }));
+      else say(`FAILED: ${(error as Error).message}`);
+    }
+  }
+  if (!flags.json) printTable(outcomes);
+  if (signal.aborted) console.error('interrupted');
+  return failures === 0 && !signal.aborted ? 0 : 1;
+}
+
+/** Null when this machine cannot. */
+async function playOne(scenario: Scenario, flags: Flags, say: (line: string) => void, signal: AbortSignal): Promise<ScenarioOutcome | null> {
+  const { needs } = scenario;
+  const rig = await startRig({
+    ...(flags.network === undefined ? {} : { network: flags.network }),
+    ...(needs === 'small disk' ? { smallDiskMegabytes: SMALL_DISK_MEGABYTES } : {}),
+  });
+  try {
+    if (isMissing(rig, needs)) {
+      if (flags.json) console.log(JSON.stringify({ scenario: scenario.name, verdict: 'left out', needs }));
+      else say(`LEFT OUT: it takes root, on Linux, with ip and nft`);
+      return null;
+    }
+    say(`three regions run; links: ${rig.network.means}, delays: ${rig.network.delayMeans}`);
+    return await runScenario(rig, scenario, {
+      steadyMs: STEADY_MS,
+      pace: flags.quick ? 1 / 6 : 1,
+      viewersPerRegion: flags.viewers,
+      tapsPerSecond: flags.rate,
+      convergeMsMax: CONVERGE_MS_MAX,
+      signal,
+      say,
+    });
+  } finally {
+    await rig.stop();
+  }
+}
+
+function isMissing(rig: Rig, needs: Scenario['needs']): boolean {
+  return (needs === 'packets' && !rig.network.hasPackets) || (needs === 'small disk' && rig.smallDisk === null);
+}
+
+function describe({ verdict, acknowledged, counted, stored, answeredMs, convergedMs, admitted, exception, problems }: ScenarioOutcome): string {
+  const figures = `${acknowledged} taps acknowledged, ${counted} counted, ${stored} stored; all answered ${seconds(answeredMs)} s after the heal, books balanced after ${seconds(convergedMs)} s`;
+  if (verdict === 'balanced') return `balanced: ${figures}`;
+  if (verdict === 'exception') return `exception: ${figures}; ${JSON.stringify(admitted)}: ${exception}`;
+  return `FAILED: ${figures}\n${problems.map((problem) => `           ${problem}`).join('\n')}`;
+}
+
+function printTable(outcomes: readonly ScenarioOutcome[]): void {
+  const rows = outcomes.map((outcome) => [
+    outcome.scenario,
+    outcome.network,
+    ...[outcome.tapped, outcome.acknowledged, outcome.counted, outcome.stored, outcome.duplicates, outcome.reconnects].map(String),
+    seconds(outcome.answeredMs),
+    seconds(outcome.convergedMs),
+    outcome.verdict,
+  ]);
+  const head = ['scenario', 'network', 'tapped', 'acked', 'counted', 'stored', 'resent', 'reconn.', 'answered s', 'converged s', 'verdict'];
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
+  console.log('');
+  for (const row of [head, ...rows]) {
+    console.log(row.map((cell, column) => (column < 2 || column === row.length - 1 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  ').trimEnd());
+  }
+}
+
+function seconds(ms: number | null): string {
+  return ms === null ? '–' : (ms / 1000).toFixed(1);
+}
+
+process.exit(await main());
