@@ -122,7 +122,7 @@ async function expectGone(pids: readonly number[]): Promise<void> {
 }
 
 describe.skipIf(!natsAvailable)('on real nats-servers', () => {
-  test('[E2E-8] through a cut link, kill -9 of a region and of a nats-server, and of everything, the books balance', { timeout: 180_000 }, async () => {
+  test('[E2E-8] through broken links, a pause, a deleted log, kill -9 of a region and of a nats-server, and of everything, the books balance', { timeout: 180_000 }, async () => {
     const data = path.join(folder, 'data');
     const started = await startDev('--data', data, '--shards', '4');
     expect(started.regions.map(({ id, state, parts }) => [id, state, parts['log']?.split(' ')[0]])).toEqual([
@@ -137,6 +137,9 @@ describe.skipIf(!natsAvailable)('on real nats-servers', () => {
     expect((await ovation('chaos', 'kill', 'ap', '--url', url)).code).toBe(0);
     expect((await ovation('chaos', 'kill', 'eu-nats', '--url', url)).code).toBe(0);
     expect(await cut).toMatchObject({ code: 0 });
+    const others = [['pause', 'us', '--for', '500ms'], ['half-open', 'us', 'ap', '--for', '1s'], ['lose', 'us', 'eu', '20%', '--for', '1s'], ['delete-stream', 'us', 'log']];
+    const broken = await Promise.all(others.map((args) => ovation('chaos', ...args, '--url', url)));
+    expect(broken.map(({ code }) => code), broken.map(({ stderr }) => stderr).join('')).toEqual([0, 0, 0, 0]);
     await vi.waitFor(
       async () => {
         const { regions, links } = await status();
