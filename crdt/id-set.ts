@@ -1,5 +1,5 @@
 /**
- * A set of ids that only grows, made for a million of them: 30 to 45 bytes each where a `Set` takes 100.
+ * A set of ids that only grows, made for a million of them: with ids of 20 characters 34 bytes each where a `Set` takes 66.
  *
  * The ids stand in one buffer in the order in which they came, each followed by a newline, so that any run of whole ids is
  * also how they are written down; open addressing finds them there. Texts are compared whole: no two ids are ever one.
