@@ -1,0 +1,93 @@
+/**
+ * Hostile clients in a process of their own. Its parent sends one `Orders`; it attacks until it has sent as many messages, tells
+ * every second how many that were, and at the end what was answered on each surface.
+ */
+
+import { seededRandom } from '../support/simulated-runtime.ts';
+import { SURFACES, type Answers, type Target } from './surfaces.ts';
+
+export interface Orders {
+  readonly target: Target;
+  readonly seed: number;
+  readonly messages: number;
+  /** Messages a second at most; 0 for as many as go. */
+  readonly rate: number;
+}
+
+export interface Tally {
+  readonly surface: string;
+  readonly messages: number;
+  readonly answers: readonly (readonly [answer: string, times: number])[];
+}
+
+export type FromAttackers =
+  | { readonly kind: 'progress'; readonly messages: number }
+  | { readonly kind: 'done'; readonly tallies: readonly Tally[]; readonly failures: readonly string[] };
+
+const AT_ONCE = 24;
+const PROGRESS_MS = 1_000;
+const FAILURES_MAX = 10;
+/** Connections that never say a whole request. */
+const SLOW = 20;
+
+async function attack({ target, seed, messages, rate }: Orders): Promise<void> {
+  const shares = SURFACES.reduce((sum, { share }) => sum + share, 0);
+  const tallies = SURFACES.map(({ name, share }) => ({ surface: name, goal: Math.ceil((messages * share) / shares), messages: 0, answers: new Map() as Answers }));
+  const failures: string[] = [];
+  const startedAt = performance.now();
+  let sent = 0;
+  const progress = setInterval(() => process.send?.({ kind: 'progress', messages: sent } satisfies FromAttackers), PROGRESS_MS);
+
+  const attacker = async (index: number): Promise<void> => {
+    const random = seededRandom(seed * 1_000 + index);
+    for (;;) {
+      const open = tallies.flatMap((tally, surface) => (tally.messages < tally.goal ? [surface] : []));
+      if (open.length === 0) return;
+      const surface = open[Math.floor(random() * open.length)]!;
+      const tally = tallies[surface]!;
+      // Taken before they are sent, so that others do not send them as well.
+      const wanted = Math.min(tally.goal - tally.messages, 40);
+      tally.messages += wanted;
+      let count = 0;
+      try {
+        count = await SURFACES[surface]!.attack(target, random, wanted, tally.answers);
+      } catch (error) {
+        if (failures.length < FAILURES_MAX) failures.push(`${tally.surface}: ${(error as Error).message}`);
+        if (failures.length === FAILURES_MAX) return;
+      }
+      tally.messages -= wanted - count;
+      sent += count;
+      const aheadMs = rate === 0 ? 0 : (1_000 * sent) / rate - (performance.now() - startedAt);
+      if (aheadMs > 0) await new Promise((resolve) => setTimeout(resolve, aheadMs));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => attacker(index)));
+  clearInterval(progress);
+  const told = tallies.map(({ surface, messages: count, answers }) => ({ surface, messages: count, answers: [...answers] }));
+  process.send?.({ kind: 'done', tallies: told, failures } satisfies FromAttackers);
+}
+
+process.on('disconnect', () => process.exit());
+process.on('message', (orders: Orders) => {
+  void slowly(orders.target);
+  void attack(orders);
+});
+
+/** A byte a second, on connections that are made again when they are cut: requests that never end, and upgrades after which nothing is whole. */
+async function slowly({ port }: Target): Promise<void> {
+  const { connect } = await import('node:net');
+  const dribble = (text: string): void => {
+    const socket = connect(port, '127.0.0.1');
+    let at = 0;
+    const timer = setInterval(() => socket.write(text[at++ % text.length]!), PROGRESS_MS);
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      clearInterval(timer);
+      setTimeout(() => dribble(text), PROGRESS_MS);
+    });
+    socket.resume();
+  };
+  const post = 'POST /reactions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"stream_id": "';
+  const upgrade = 'GET /streams/hostile/reactions HTTP/1.1\r\nupgrade: websocket\r\nx: ';
+  for (let index = 0; index < SLOW; index++) dribble(index % 2 === 0 ? post : upgrade);
+}
