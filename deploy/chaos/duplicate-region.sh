@@ -3,9 +3,9 @@
 SCENARIO=duplicate-region
 SUMMARY='Start a second process of a region, with the same identity, and end it again.'
 ARGUMENTS='<region>'
-DETAILS='The second takes over; the first is refused its next commit, acknowledges nothing more and stops. What supervises it starts it
-again, and it takes over in turn. On Linux <region>.region.duplicate is the command of the second one, on ports of its own.'
-FOR=15s
+DETAILS='One of them goes on, the other one is refused its next write, acknowledges nothing more and ends. What supervises a region then starts
+it again. On Linux <region>.region.duplicate is the command of the second one, on ports of its own.'
+FOR=30s
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 fault_dev() { chaos duplicate "$1"; }
