@@ -83,6 +83,8 @@ async function run(plan: HostilePlan, cleanups: (() => unknown)[]): Promise<Host
 
   // What is made once, compiled code and pools, is made before anything is compared.
   await attack({ ...plan, messages: Math.ceil(plan.messages / 20), processes: 1 }, target, cleanups);
+  const early = endOf(region);
+  if (early !== null) throw new Error(early);
   crowd.takeLatencies();
   await pause(plan.quietMs);
   const before = crowd.takeLatencies();
@@ -93,8 +95,9 @@ async function run(plan: HostilePlan, cleanups: (() => unknown)[]): Promise<Host
   const seconds = (performance.now() - startedAt) / 1000;
   const during = crowd.takeLatencies();
   const problems = failures.map((failure) => `an attacker could not go on: ${failure}`);
-  if (region.child.exitCode !== null || region.child.signalCode !== null) {
-    problems.push(`the region ended (${region.child.exitCode ?? region.child.signalCode}): ${region.output().slice(-2_000)}`);
+  const end = endOf(region);
+  if (end !== null) {
+    problems.push(end);
     return { tallies, problems, memory: { before: memoryBefore, after: memoryBefore }, latencies: { before, during, after: before }, seconds };
   }
   await pause(plan.quietMs);
@@ -108,6 +111,12 @@ async function run(plan: HostilePlan, cleanups: (() => unknown)[]): Promise<Host
   problems.push(...unintended(tallies), ...saidByRegion(region.output()));
   if ((await fetch(`${region.adminUrl}/livez`)).status !== 200) problems.push('the region is not alive');
   return { tallies, problems, memory: { before: memoryBefore, after: await memoryOf(region) }, latencies: { before, during, after }, seconds };
+}
+
+/** Null while it lives. */
+function endOf({ child, output }: RegionCommand): string | null {
+  if (child.exitCode === null && child.signalCode === null) return null;
+  return `the region ended (${child.exitCode ?? child.signalCode}): ${output().slice(-2_000)}`;
 }
 
 async function database(cleanups: (() => unknown)[]): Promise<string> {
