@@ -15,7 +15,7 @@ const GROWTH = 1.5;
 /** Of a slot that holds no key. */
 const FREE = -1;
 /** At most so many keys are guessed at once: what they touch stays in a core's own memory until it is asked for. */
-export const GUESSES_MAX = 64;
+export const GUESSES_MAX = 32;
 const HASH = 0;
 const SCOPE = 1;
 /** Where the owner's columns start in a row. */
