@@ -26,9 +26,11 @@ import { createPostgresStore } from './analytics/postgres-store.ts';
 import { WindowPublisher } from './analytics/window-publisher.ts';
 import type { WindowQueue } from './analytics/window-queue.ts';
 import type { WindowStore } from './analytics/window-store.ts';
+import { createProcessLoad, type ProcessLoad } from './base/process-load.ts';
 import { realRuntime } from './base/runtime.ts';
 import { createBroadcaster } from './broadcaster/broadcaster.ts';
 import type { FrameFeed } from './broadcaster/frame-feed.ts';
+import { LADDER_GAUGES, Ladder } from './broadcaster/ladder.ts';
 import type { Config } from './config.ts';
 import { createEdge } from './edge/server.ts';
 import { COMMIT_RETENTION_MS, type Commit, type HotStore } from './hot-store/hot-store.ts';
@@ -58,6 +60,8 @@ export interface RegionParts {
 export interface RegionOptions {
   readonly runtime?: Runtime;
   readonly log?: Log;
+  /** How hard the process works. */
+  readonly load?: ProcessLoad;
   /** Puts something between edge and aggregator, as separate processes would. */
   readonly between?: (ports: { readonly ingest: Ingest; readonly feed: FrameFeed }) => {
     readonly ingest: Ingest;
@@ -84,6 +88,8 @@ const GRACE_MS = 2_000;
 const COMPACT_POLICIES_MS = 10 * 60_000;
 /** How often it is looked for streams that are over. */
 const FORGET_STREAMS_MS = 1_000;
+/** The share of sockets that are behind is one of at least so many: in a small audience a few bad links are no overload. */
+const AUDIENCE_MIN = 100;
 /** One that nothing is written about. */
 const ANY_STREAM = '' as StreamId;
 const VERSION = '0.1.0';
@@ -184,6 +190,7 @@ export async function startRegion(
     peerViewers: (stream) => replicator.viewers(stream),
     currentActors: (stream) => shardsFor(stream).map(({ actor }) => actor ?? ''),
     acknowledged: (stream) => shardsFor(stream).reduce((taps, shard) => taps + shard.acknowledged(stream), 0),
+    level: () => ladder.level,
     observeFrameMs: metrics.observeFrameMs,
   });
   const windows = new WindowPublisher({
@@ -238,6 +245,14 @@ export async function startRegion(
     for (const shard of stream === null ? shards : shardsFor(stream)) shard.policyChanged(stream);
   });
 
+  const load = options.load ?? createProcessLoad();
+  const ladder = new Ladder(runtime, log, () => ({
+    ...load.sample(),
+    commitLagMs: Math.max(...shards.map((shard) => shard.lagMs())),
+    inboxShare: Math.max(...shards.map((shard) => shard.inboxShare)),
+    behindShare: edge.stats.behind / Math.max(AUDIENCE_MIN, edge.stats.members),
+  }));
+
   const feed = broadcaster.connectEdge();
   const ports = { ingest: { submit: (batch, done) => shards[spreads.shardOfBatch(batch)]!.submit(batch, done) } satisfies Ingest, feed };
   const edge = await createEdge({
@@ -256,6 +271,11 @@ export async function startRegion(
         position,
       })),
     policyOf,
+    overload: {
+      // Which shard it is for stands in the body.
+      postAgainMs: () => (shards.every((shard) => shard.isLate()) ? shards[0]!.retryAfterMs() : null),
+      isFull: () => ladder.level === 'static',
+    },
     control: { plane, changes: changeStore && ((document, limit) => changeStore.changes(document, limit)) },
     runtime,
     log,
@@ -279,9 +299,10 @@ export async function startRegion(
   );
   metrics.registerStats('claims', () => desk.stats, ['claimPages', 'verdictPages', 'verdictsWaiting']);
   metrics.registerStats('broadcaster', () => broadcaster.stats, ['watchedStreams', 'viewers', 'edges']);
+  metrics.registerStats('ladder', () => ladder.stats, LADDER_GAUGES);
   metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'full']);
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
-  metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'inFlight', 'postsInFlight', 'arrivalsWaiting']);
+  metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'behind', 'held', 'inFlight', 'postsInFlight', 'arrivalsWaiting']);
   const streamStats = () => ({ held: ledger.streamCount, ended: ends.size, forgotten: ledger.forgottenCount, removalsWaiting: replicator.removalsWaiting() });
   metrics.registerStats('streams', streamStats, ['held', 'ended', 'forgotten', 'removalsWaiting']);
   metrics.registerStats('policies', () => plane.stats, ['documents', 'documentBytes']);
@@ -310,6 +331,8 @@ export async function startRegion(
     desk.stop();
     await Promise.all(shards.map((shard) => shard.stop()));
     broadcaster.stop();
+    ladder.stop();
+    load.stop();
     await windows.stop();
     await Promise.all([persister?.stop(), replicator.stop(), trail?.stop()]);
     await Promise.all([windowQueue.close(), windowStore?.close(), admin.stop()]);
@@ -332,6 +355,7 @@ export async function startRegion(
     windows.start();
     persister?.start();
     const { port } = await edge.listen();
+    ladder.start();
     started = true;
     log.info({ port, adminPort, shards: shardCount, database: windowStore !== null }, 'the region is ready');
     return { port, adminPort, fenced, stop };

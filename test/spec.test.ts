@@ -39,6 +39,7 @@ const PURE = [
   'src/analytics/windows.ts',
   'src/antispam/',
   'src/base/slot-table.ts',
+  'src/broadcaster/degradation.ts',
   'src/broadcaster/frame.ts',
   'src/broadcaster/lateness.ts',
   'src/broadcaster/recent-streams.ts',

@@ -3,7 +3,7 @@
  *
  * Promises: nothing is acknowledged, shown or handed on before its commit is durable [AGG-1]; a duplicate
  * of a batch whose commit is in flight is answered after that commit [AGG-2]; what waits is bounded
- * [AGG-9]; when another process has become the writer, nothing more is acknowledged [AGG-7]; what a policy takes
+ * [AGG-9], and waits for no longer than makes sense [LOAD-7]; when another process has become the writer, nothing more is acknowledged [AGG-7]; what a policy takes
  * back is taken back soon after it changed, also after a crash [AGG-33]. How a commit becomes durable is
  * `shard-writer.ts`, what a batch does to the counts is `step.ts`, what a mute does to them `retraction.ts`.
  */
@@ -18,6 +18,7 @@ import { ClaimWorks, type ClaimWork } from './claim-works.ts';
 import { CLAIM_DEFAULTS, type ClaimLimits } from './claims.ts';
 import { forgettableBefore } from './claims-horizon.ts';
 import { CONTRIBUTION_DEFAULTS, type ContributionLimits } from './contributions.ts';
+import { Comebacks } from './comebacks.ts';
 import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
 import { BATCHES_AHEAD, LookAhead } from './look-ahead.ts';
@@ -31,6 +32,10 @@ export interface AggregatorOptions extends ContributionLimits, ClaimLimits {
   readonly tickMs: number;
   /** Batches that may wait. */
   readonly inboxMax: number;
+  /** While the oldest batch has waited for so long, commit included, further ones are refused: what is taken in is answered in time. */
+  readonly lagMsMax: number;
+  /** So many may wait for any time: a hiccup of the store is no overload. */
+  readonly patientBatches: number;
   readonly batchesPerCommitMax: number;
   /** A commit stays below this and the changes of one batch, which must fit a broker's message (1 MB). */
   readonly commitBytesMax: number;
@@ -44,6 +49,8 @@ export interface AggregatorOptions extends ContributionLimits, ClaimLimits {
 const DEFAULTS: AggregatorOptions = {
   tickMs: 10,
   inboxMax: 65_536,
+  lagMsMax: 150,
+  patientBatches: 512,
   batchesPerCommitMax: 4096,
   commitBytesMax: 750_000,
   sessionsMax: 2_000_000,
@@ -54,7 +61,6 @@ const DEFAULTS: AggregatorOptions = {
   stopMsMax: 5_000,
 };
 
-const RETRY_AFTER_MS = 500;
 const FORGET_INTERVAL_MS = 10_000;
 /** Of each table of the judge, every ten seconds: well below a millisecond. */
 const ROWS_SWEPT = 50_000;
@@ -104,6 +110,7 @@ class Aggregator implements Ingest {
   readonly #state: ShardState;
   readonly #inbox: Inbox;
   readonly #ahead = new LookAhead();
+  readonly #comebacks: Comebacks;
   readonly #works = new ClaimWorks();
   readonly #acknowledged = new Map<StreamId, number>();
   readonly #giveUp = new AbortController();
@@ -114,12 +121,16 @@ class Aggregator implements Ingest {
     duplicates: 0,
     refused: 0,
     overloaded: 0,
+    late: 0,
     tapsTakenBack: 0,
   };
   readonly #writer: ShardWriter;
   #phase: Phase = 'new';
   #lastAt = 0;
   #inFlightSince: number | null = null;
+  /** Batches of the commit in flight, and when the oldest of them came. */
+  #inFlight = 0;
+  #inFlightOldestAt = Infinity;
   #cancelTick: Cancel | null = null;
   #cancelForget: Cancel = () => {};
   /** The longest that a commit took from its time until it was handed on. */
@@ -132,6 +143,7 @@ class Aggregator implements Ingest {
     this.#options = { ...DEFAULTS, ...parts.options };
     this.#state = emptyState(this.#options, Math.floor(parts.runtime.random.next() * 2 ** 32));
     this.#inbox = new Inbox(this.#options.inboxMax);
+    this.#comebacks = new Comebacks(parts.runtime);
     this.#writer = new ShardWriter(parts, this.#state, this.#options.commitBytesMax, this.#giveUp.signal);
   }
 
@@ -148,6 +160,26 @@ class Aggregator implements Ingest {
   /** The time of the commit in flight; null when there is none, and then later commits are from now on. */
   inFlightSince(): number | null {
     return this.#inFlightSince;
+  }
+
+  /** How long the oldest batch that is not answered has waited. */
+  lagMs(): number {
+    return Math.max(0, this.#parts.runtime.clock.now() - Math.min(this.#inFlightOldestAt, this.#inbox.oldestAt));
+  }
+
+  /** The share of the batches that may wait that do. */
+  get inboxShare(): number {
+    return this.#inbox.size / this.#options.inboxMax;
+  }
+
+  /** Whether it takes no batch now because those that it has wait too long. */
+  isLate(): boolean {
+    return this.#inbox.size + this.#inFlight >= this.#options.patientBatches && this.lagMs() > this.#options.lagMsMax;
+  }
+
+  /** After how long who is refused now is to come back. */
+  retryAfterMs(): number {
+    return this.#comebacks.nextMs();
   }
 
   /** Taps that this process has acknowledged as accepted and not as duplicates, counted apart from the ledger. */
@@ -207,10 +239,13 @@ class Aggregator implements Ingest {
 
   submit(batch: Batch, done: (reply: IngestReply) => void): void {
     this.#count.batches += 1;
-    if (this.#phase !== 'running') return this.#reply({ batch, done }, this.#refusal('unavailable'));
-    if (this.#parts.admission() !== null || !this.#inbox.put({ batch, done })) {
-      return this.#reply({ batch, done }, this.#refusal('overloaded'));
+    const one = { batch, done, at: this.#parts.runtime.clock.now() };
+    if (this.#phase !== 'running') return this.#reply(one, this.#refusal('unavailable'));
+    if (this.isLate()) {
+      this.#count.late += 1;
+      return this.#reply(one, this.#refusal('overloaded'));
     }
+    if (this.#parts.admission() !== null || !this.#inbox.put(one)) return this.#reply(one, this.#refusal('overloaded'));
     this.#schedule();
   }
 
@@ -285,6 +320,8 @@ class Aggregator implements Ingest {
         return;
       } finally {
         this.#inFlightSince = null;
+        this.#inFlight = 0;
+        this.#inFlightOldestAt = Infinity;
       }
     } while (this.#inbox.size >= this.#options.batchesPerCommitMax);
   }
@@ -307,6 +344,8 @@ class Aggregator implements Ingest {
       waiting.push(next);
       replies.push(step(this.#state, next.batch, policyOf(next.batch.stream), at, this.#ahead.slotOf(place)));
     }
+    this.#inFlight = waiting.length;
+    this.#inFlightOldestAt = waiting[0]?.at ?? Infinity;
     const changes = takeChanges(this.#state);
     if (changes !== null) {
       this.#inFlightSince = at;
@@ -317,6 +356,7 @@ class Aggregator implements Ingest {
       this.#parts.observeCommitMs?.(this.#parts.runtime.clock.now() - startedAt);
     }
     for (const [index, one] of waiting.entries()) this.#reply(one, replies[index]!);
+    this.#comebacks.counted(waiting.length);
     judged();
   }
 
@@ -360,9 +400,7 @@ class Aggregator implements Ingest {
   }
 
   #refusal(reason: 'overloaded' | 'unavailable'): IngestReply {
-    // Spread, so that those refused together do not come back together.
-    const retryAfterMs = Math.round(RETRY_AFTER_MS * (1 + this.#parts.runtime.random.next()));
-    return { kind: 'refused', reason, retryAfterMs };
+    return { kind: 'refused', reason, retryAfterMs: this.retryAfterMs() };
   }
 
   #reply({ batch, done }: Waiting, reply: IngestReply): void {

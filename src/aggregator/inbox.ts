@@ -5,6 +5,8 @@ import type { Batch, IngestReply } from './ingest.ts';
 export interface Waiting {
   readonly batch: Batch;
   readonly done: (reply: IngestReply) => void;
+  /** When it came. */
+  readonly at: number;
 }
 
 export class Inbox {
@@ -27,6 +29,11 @@ export class Inbox {
     if (this.size >= this.#sizeMax) return false;
     this.#back.push(waiting);
     return true;
+  }
+
+  /** When the batch came that waits longest; Infinity when none does. */
+  get oldestAt(): number {
+    return (this.#front[this.#taken] ?? this.#back[0])?.at ?? Infinity;
   }
 
   /** The next batches that `take` will answer, at most so many. */

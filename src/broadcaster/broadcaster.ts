@@ -3,7 +3,8 @@
  *
  * Every tick it makes at most one frame per watched stream, and only when there is something to tell:
  * the counts, the rates, the viewers, a region's staleness, the level or the policy changed, or nothing
- * was said for `keepAliveMs`. Its work follows the streams that are watched and changed; neither the number of
+ * was said for `keepAliveMs`. Further down the degradation ladder frames come less often and are folded, and at `static` there are
+ * none but keep-alives. Its work follows the streams that are watched and changed; neither the number of
  * viewers nor streams that nobody watches cost anything. What it keeps of a stream is dropped with
  * its last viewer.
  */
@@ -13,8 +14,9 @@ import type { DirtyRows, Ledger } from '../../crdt/ledger.ts';
 import type { Cancel, Runtime } from '../../regions/runtime.ts';
 import type { Policy, PolicyOf } from '../moderation/policy.ts';
 import { bookEntries, countsByRegion, takenBack } from './books.ts';
+import { worse } from './degradation.ts';
 import type { Frame, FrameFeed, Level, StreamBooks, StreamSummary } from './frame-feed.ts';
-import { advanceCrowd, frameNumbers, quietCrowd, type Crowd } from './frame.ts';
+import { advanceCrowd, foldNumbers, frameNumbers, quietCrowd, type Crowd } from './frame.ts';
 import { createLateness } from './lateness.ts';
 import { RecentStreams } from './recent-streams.ts';
 
@@ -27,6 +29,9 @@ export interface BroadcasterOptions {
   /** Streams not watched that are listed because they changed last, and whose rates are kept between reads. */
   readonly readStreamsMax: number;
 }
+
+/** Ticks from one frame of a stream to the next, on each rung; at `static` nothing but what players need to tell a broken connection. */
+const TICKS_PER_FRAME: { readonly [level in Level]: number } = { exact: 1, relaxed: 2, hearts: 3, static: Infinity };
 
 export const BROADCASTER_DEFAULTS: BroadcasterOptions = Object.freeze({
   frameMs: 200,
@@ -86,7 +91,11 @@ interface WatchedStream {
   /** Of all edges of this region. */
   viewers: number;
   changed: boolean;
+  /** Until when its crowd was followed. */
+  advancedAt: number;
   framedAt: number;
+  /** Ticks since its last frame. */
+  ticks: number;
   framedViewers: number;
   /** Decides on level and order; null before the first frame. */
   framedPolicy: Policy | null;
@@ -116,7 +125,6 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
   const edges = new Set<Edge>();
   const dirty: DirtyRows = ledger.track();
   const lateness = createLateness();
-  let tickedAt = clock.now();
   let framedMood = '';
   let cancel: Cancel | null = null;
 
@@ -131,10 +139,8 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     }
     // Part of every frame and the same for all streams: a change of it is told to all.
     const mood = `${level()} ${lateness.classes(stale)}`;
-    const elapsedMs = at - tickedAt;
-    for (const [stream, entry] of watched) frameIfDue(stream, entry, at, elapsedMs, stale, mood !== framedMood);
+    for (const [stream, entry] of watched) frameIfDue(stream, entry, at, stale, mood !== framedMood);
     framedMood = mood;
-    tickedAt = at;
     stats.ticks += 1;
     parts.observeFrameMs?.(clock.now() - at);
   }
@@ -143,7 +149,6 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     stream: StreamId,
     entry: WatchedStream,
     at: number,
-    elapsedMs: number,
     stale: Readonly<Record<string, number | null>>,
     moodChanged: boolean,
   ): void {
@@ -151,16 +156,25 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     const moving = entry.changed || entry.crowd.rates.size > 0;
     const keptAlive = at - entry.framedAt >= options.keepAliveMs;
     const policy = policyOf(stream);
-    if (!moving && !moodChanged && viewers === entry.framedViewers && policy === entry.framedPolicy && !keptAlive) return;
+    const isTold = moodChanged || keptAlive || policy !== entry.framedPolicy;
+    entry.ticks += 1;
+    const isDue = entry.ticks >= TICKS_PER_FRAME[levelOf(policy)];
+    if (!isTold && !(isDue && (moving || viewers !== entry.framedViewers))) {
+      // A silence is no time over which the first reaction after it is spread.
+      if (!moving) entry.advancedAt = at;
+      return;
+    }
     const counts = entry.changed ? countsByRegion(ledger.tally(stream)) : entry.crowd.counts;
     const { crowd, hints } = advanceCrowd(entry.crowd, counts, {
-      elapsedMs,
+      elapsedMs: at - entry.advancedAt,
       lateRegions: lateness.regions,
       timeConstantMs: options.timeConstantMs,
     });
     entry.crowd = crowd;
     entry.changed = false;
+    entry.advancedAt = at;
     entry.framedAt = at;
+    entry.ticks = 0;
     entry.framedViewers = viewers;
     entry.framedPolicy = policy;
     stats.frames += 1;
@@ -177,11 +191,17 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     stale: Readonly<Record<string, number | null>>,
   ): Frame {
     const policy = policyOf(stream);
+    const shown = levelOf(policy);
     const numbers = frameNumbers(policy.palette.keys(), crowd, hints);
+    const folded = shown === 'hearts' || shown === 'static' ? foldNumbers(numbers) : numbers;
     const corrected = takenBack(ledger.tally(stream));
-    // What a moderator insists on stands above what the region would choose.
-    const frame = { stream, region, at, level: policy.level ?? level(), ...numbers, viewers, staleness: stale };
+    const frame = { stream, region, at, level: shown, ...folded, viewers, staleness: stale };
     return corrected === 0 ? frame : { ...frame, corrected };
+  }
+
+  /** A moderator may go further down the ladder than the region; what a region cannot bear nobody can insist on. */
+  function levelOf(policy: Policy): Level {
+    return policy.level === null ? level() : worse(policy.level, level());
   }
 
   function send(frame: Frame): void {
@@ -204,7 +224,9 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
         crowd: quietCrowd(countsByRegion(ledger.tally(stream))),
         viewers: 0,
         changed: false,
+        advancedAt: clock.now(),
         framedAt: -Infinity,
+        ticks: 0,
         framedViewers: 0,
         framedPolicy: null,
       };
@@ -221,7 +243,7 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     const counts = countsByRegion(ledger.tally(stream));
     const entry = watched.get(stream);
     const earlier = reads.get(stream);
-    const elapsedMs = at - (entry === undefined ? (earlier?.readAt ?? at) : tickedAt);
+    const elapsedMs = at - (entry?.advancedAt ?? earlier?.readAt ?? at);
     const { crowd } = advanceCrowd(entry?.crowd ?? earlier?.crowd ?? quietCrowd(counts), counts, {
       elapsedMs,
       lateRegions: lateness.regions,
@@ -297,7 +319,6 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
     },
 
     start() {
-      tickedAt = clock.now();
       cancel ??= timers.every(options.frameMs, tick);
     },
 

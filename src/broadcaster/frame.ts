@@ -26,6 +26,13 @@ export interface Tick {
   readonly timeConstantMs: number;
 }
 
+/** The numbers of a frame, by emoji. */
+export interface FrameNumbers {
+  readonly totals: Record<string, number>;
+  readonly rates: Record<string, number>;
+  readonly hints: Record<string, number>;
+}
+
 /** So many new reactions of an emoji may be shown in any one frame. */
 export const HINTS_MIN = 50;
 /** Beyond that, so many times what its smoothed rate lets expect. */
@@ -69,8 +76,8 @@ export function frameNumbers(
   palette: Iterable<EmojiId>,
   crowd: Crowd,
   hints: ReadonlyMap<EmojiId, number>,
-): { totals: Record<string, number>; rates: Record<string, number>; hints: Record<string, number> } {
-  const numbers = { totals: {} as Record<string, number>, rates: {} as Record<string, number>, hints: {} as Record<string, number> };
+): FrameNumbers {
+  const numbers: FrameNumbers = { totals: {}, rates: {}, hints: {} };
   for (const emoji of new Set([...palette, ...crowd.counts.keys()])) {
     const byRegion = crowd.counts.get(emoji);
     if (byRegion === undefined) continue;
@@ -81,6 +88,19 @@ export function frameNumbers(
     if (hint > 0) numbers.hints[emoji] = hint;
   }
   return numbers;
+}
+
+/**
+ * The numbers of a frame for who shows hearts and nothing else: what moves on screen is one rate and one number of new reactions, of
+ * all emoji together, under the first of the totals. Totals stay whole: they are no show, and players keep them [LOAD-5].
+ */
+export function foldNumbers({ totals, rates, hints }: FrameNumbers): FrameNumbers {
+  const [first] = Object.keys(totals);
+  const fold = (numbers: Readonly<Record<string, number>>): Record<string, number> => {
+    const sum = Object.values(numbers).reduce((all, each) => all + each, 0);
+    return first === undefined || sum === 0 ? {} : { [first]: Math.round(sum * 10) / 10 };
+  };
+  return { totals, rates: fold(rates), hints: fold(hints) };
 }
 
 /**

@@ -4,7 +4,7 @@
  * A frame is encoded once per encoding in use, WebSocket header included, and the same bytes are
  * written to every socket. A socket whose buffer is full is passed over and, once it has drained,
  * gets the newest frame: at most one buffer of bytes (16 KiB) plus one frame waits for anybody.
- * A socket that takes in nothing for too long is cut.
+ * A socket that takes in nothing for too long is cut, and so is one that lets too many answers wait.
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
@@ -56,18 +56,22 @@ interface Room {
   paletteVersion: number;
   /** The newest frame as bytes, by encoding; made when first needed. */
   readonly bytes: { [encoding in Encoding]: Buffer | null };
+  /** The same after a word on its level, for those who do not know of it yet. */
+  readonly pacedBytes: { [encoding in Encoding]: Buffer | null };
 }
 
 export class Fanout {
-  readonly stats = { members: 0, framesPublished: 0, framesWritten: 0, framesSkipped: 0, frameBytes: 0, stuckSockets: 0 };
+  readonly stats = { members: 0, framesPublished: 0, framesWritten: 0, framesSkipped: 0, frameBytes: 0, behind: 0, stuckSockets: 0 };
   readonly #rooms = new Map<StreamId, Room>();
   readonly #onViewers: (stream: StreamId, viewers: number) => void;
   readonly #idleSweepsMax: number;
+  readonly #waitingBytesMax: number;
 
-  /** Frames reach `join`ed sockets from then on; `idleSweepsMax` sweeps without progress cut one. */
-  constructor(onViewers: (stream: StreamId, viewers: number) => void = () => {}, idleSweepsMax = 30) {
+  /** Frames reach `join`ed sockets from then on; `idleSweepsMax` sweeps without progress cut one, and more than `waitingBytesMax` do. */
+  constructor(onViewers: (stream: StreamId, viewers: number) => void = () => {}, idleSweepsMax = 30, waitingBytesMax = Infinity) {
     this.#onViewers = onViewers;
     this.#idleSweepsMax = idleSweepsMax;
+    this.#waitingBytesMax = waitingBytesMax;
   }
 
   /** `level` and `palette` are those that the client already knows of. */
@@ -81,7 +85,7 @@ export class Fanout {
   ): Member {
     let room = this.#rooms.get(stream);
     if (room === undefined) {
-      room = { members: new Set(), frame: null, version: 0, palette: null, paletteVersion: 0, bytes: { json: null, msgpack: null } };
+      room = { members: new Set(), frame: null, version: 0, palette: null, paletteVersion: 0, bytes: { json: null, msgpack: null }, pacedBytes: { json: null, msgpack: null } };
       this.#rooms.set(stream, room);
     }
     adoptPalette(room, palette);
@@ -108,6 +112,7 @@ export class Fanout {
     const room = this.#rooms.get(member.stream);
     if (room === undefined || !room.members.delete(member)) return;
     member.isMember = false;
+    if (member.isBehind) this.stats.behind -= 1;
     this.stats.members -= 1;
     if (room.members.size === 0) this.#rooms.delete(member.stream);
     this.#onViewers(member.stream, room.members.size);
@@ -126,6 +131,8 @@ export class Fanout {
     room.version += 1;
     room.bytes.json = null;
     room.bytes.msgpack = null;
+    room.pacedBytes.json = null;
+    room.pacedBytes.msgpack = null;
     this.stats.framesPublished += 1;
     for (const member of room.members) {
       if (member.isBehind) this.stats.framesSkipped += 1;
@@ -142,7 +149,7 @@ export class Fanout {
         const isIdle = socket.writableNeedDrain && bytesTaken === member.bytesTaken;
         member.bytesTaken = bytesTaken;
         member.idleSweeps = isIdle ? member.idleSweeps + 1 : 0;
-        if (member.idleSweeps < this.#idleSweepsMax) continue;
+        if (member.idleSweeps < this.#idleSweepsMax && socket.writableLength <= this.#waitingBytesMax) continue;
         this.stats.stuckSockets += 1;
         this.leave(member);
         socket.destroy();
@@ -166,8 +173,10 @@ export class Fanout {
 
   #waitForDrain(room: Room, member: Member): void {
     member.isBehind = true;
+    this.stats.behind += 1;
     member.socket.once('drain', () => {
       member.isBehind = false;
+      if (member.isMember) this.stats.behind -= 1;
       if (member.isMember && member.version !== room.version) this.#write(room, member);
     });
   }
@@ -181,7 +190,9 @@ export class Fanout {
     member.paletteVersion = room.paletteVersion;
     const palette = isPaletteNew ? { palette: Object.fromEntries(room.palette!) } : {};
     const pace = { type: 'pace', batch_ms: BATCH_MS[frame.level], level: frame.level, ...palette } as const;
-    return Buffer.concat([webSocketMessage(pace, member.encoding), bytes]);
+    const paced = (): Buffer => Buffer.concat([webSocketMessage(pace, member.encoding), bytes]);
+    // A level changes for a whole region, when it can bear little: what all are told is made once.
+    return isPaletteNew ? paced() : (room.pacedBytes[member.encoding] ??= paced());
   }
 }
 

@@ -6,7 +6,7 @@ import type { FrameMessage } from '../protocol/messages.ts';
 /** How long clients collect taps into a batch, on each rung. */
 export const BATCH_MS: { readonly [level in Level]: number } = { exact: 250, relaxed: 750, hearts: 1_000, static: 2_000 };
 /** How often clients may expect a frame. */
-export const FRAME_MS: { readonly [level in Level]: number } = { exact: 250, relaxed: 500, hearts: 1_000, static: 2_000 };
+export const FRAME_MS: { readonly [level in Level]: number } = { exact: 250, relaxed: 500, hearts: 750, static: 2_000 };
 
 /** Rounded to what a player can show; what is zero is left out of rates and hints. */
 export function frameMessageOf(frame: Frame): FrameMessage {

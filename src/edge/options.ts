@@ -37,6 +37,8 @@ export interface EdgeOptions {
   /** What the region knows of its peers, for people. */
   readonly peers: () => object;
   readonly policyOf: PolicyOf;
+  /** Without it everybody is let in, and posts are refused by the shards alone. */
+  readonly overload?: Overload;
   /** Without it nobody can moderate here. */
   readonly control?: EdgeControl;
   /** Where the bundle of the console lies; the build's own folder when absent. */
@@ -54,6 +56,14 @@ export interface EdgeControl {
   /** The latest changes of a document, newest first; null without a database. */
   readonly changes: ((document: string, limit: number) => Promise<PolicyChange[]>) | null;
   readonly limits?: Partial<ControlLimits>;
+}
+
+/** How an edge learns that its region bears no more. */
+export interface Overload {
+  /** After how many milliseconds a post is to come again, because it would only be refused once it was read; null when it would not. */
+  readonly postAgainMs: () => number | null;
+  /** Whether no further viewers are let in. */
+  readonly isFull: () => boolean;
 }
 
 /** Every bound of the edge. */
@@ -75,6 +85,8 @@ export interface EdgeLimits {
   readonly postsInFlightMax: number;
   /** A socket that takes in nothing for this long is cut. */
   readonly stuckMs: number;
+  /** One that takes in less than it makes us answer is cut when so much waits for it. */
+  readonly waitingBytesMax: number;
 }
 
 export const EDGE_LIMITS: EdgeLimits = Object.freeze({
@@ -88,6 +100,7 @@ export const EDGE_LIMITS: EdgeLimits = Object.freeze({
   postsPerSecondMax: 100,
   postsInFlightMax: 8_192,
   stuckMs: 30_000,
+  waitingBytesMax: 64 * 1024,
 });
 
 /** Every bound of a moderator's socket. */

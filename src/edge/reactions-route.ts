@@ -51,7 +51,16 @@ export function reactionsRoute(
       done(error as Error);
     }
   });
-  app.route({ method: 'POST', url: '/reactions', schema: documentation, handler: post });
+  app.route({ method: 'POST', url: '/reactions', schema: documentation, onRequest: refuseUnread, handler: post });
+
+  /** Reading a post costs more than counting it. */
+  async function refuseUnread(): Promise<void> {
+    const againMs = options.overload?.postAgainMs() ?? null;
+    if (againMs === null) return;
+    stats.posts += 1;
+    stats.postsRefused += 1;
+    throw new Problem('overloaded', 'Nothing was counted. Send the same again, with the same session_id and seq, after a while.', againMs);
+  }
 
   async function post(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     stats.posts += 1;

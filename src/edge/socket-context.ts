@@ -1,6 +1,7 @@
 /** What all WebSockets of an edge share, their figures included. */
 
 import type { StreamId } from '../../crdt/ids.ts';
+import type { Timers } from '../../regions/runtime.ts';
 import type { Ingest } from '../aggregator/ingest.ts';
 import type { StreamState } from '../moderation/policy.ts';
 import type { Authenticator } from './auth.ts';
@@ -12,6 +13,9 @@ export interface SocketContext {
   readonly limits: EdgeLimits;
   readonly stateOf: (stream: StreamId) => StreamState;
   readonly now: () => number;
+  readonly timers: Timers;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   readonly observeAckMs: (ms: number) => void;
   readonly stats: SocketStats;
   /** Whole seconds since the start, counted by the sweep: cheaper than a clock per message. */
@@ -27,6 +31,9 @@ export interface SocketStats {
   malformed: number;
   rateLimited: number;
   inFlight: number;
+  /** Sockets that are not read for a while, and how often that was so. */
+  held: number;
+  holds: number;
   closedByEdge: number;
 }
 
@@ -40,6 +47,8 @@ export function emptyStats(): SocketStats {
     malformed: 0,
     rateLimited: 0,
     inFlight: 0,
+    held: 0,
+    holds: 0,
     closedByEdge: 0,
   };
 }

@@ -47,7 +47,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
   const { config, feed, runtime, log } = options;
   const webSockets = new WebSocketServer(webSocketOptions());
   const counts = new ViewerCounts(runtime.timers, (stream, viewers) => feed.watch(stream, viewers));
-  const fanout = new Fanout((stream, viewers) => counts.set(stream, viewers), Math.ceil(limits.stuckMs / SWEEP_MS));
+  const fanout = new Fanout((stream, viewers) => counts.set(stream, viewers), Math.ceil(limits.stuckMs / SWEEP_MS), limits.waitingBytesMax);
   const sockets = new Set<ViewerSocket>();
   /** Welcomes that wait for the same frame share one question to the feed. */
   const readings = new Map<StreamId, Promise<FrameMessage>>();
@@ -58,6 +58,8 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     limits,
     stateOf: (stream) => options.policyOf(stream).state,
     now: () => runtime.clock.now(),
+    timers: runtime.timers,
+    random: () => runtime.random.next(),
     observeAckMs: options.observeAckMs ?? (() => {}),
     stats: emptyStats(),
     seconds: 0,
@@ -91,6 +93,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     if (webSocket.protocol !== '' && encodingOf(webSocket.protocol) === null) {
       return because('malformed', `Offer ${SUBPROTOCOL_JSON} or ${SUBPROTOCOL_MSGPACK}.`);
     }
+    if (options.overload?.isFull() === true) return because('overloaded', 'This region is overloaded. Try another, or later.');
     if (sockets.size >= config.viewersMax) return because('overloaded', 'This region is full. Try another, or later.');
     return null;
   }

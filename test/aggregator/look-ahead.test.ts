@@ -63,7 +63,7 @@ describe('looking ahead', () => {
 
   it('[AGG-54] is shown the batches that wait in the order in which they are taken', () => {
     const inbox = new Inbox(100);
-    const put = (sequence: number): boolean => inbox.put({ batch: { sequence } as Batch, done: () => {} });
+    const put = (sequence: number): boolean => inbox.put({ batch: { sequence } as Batch, done: () => {}, at: 0 });
     const shown = (countMax: number): number[] => inbox.peek(countMax).map(({ sequence }) => sequence);
     expect(shown(3)).toEqual([]);
     [1, 2, 3, 4].forEach(put);

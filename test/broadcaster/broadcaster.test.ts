@@ -90,6 +90,70 @@ describe('broadcaster', () => {
     expect(await told()).toEqual([['derby', 'exact']]);
   });
 
+  it.each([
+    ['exact', 25],
+    ['relaxed', 13],
+    ['hearts', 9],
+    ['static', 3],
+  ] as const)('[LOAD-4] at %s frames of a busy stream come as seldom as the rung says, %i in five seconds', async (rung, frameCount) => {
+    const { edge, frames } = connect();
+    edge.watch(DERBY, 1);
+    level = rung;
+    for (let step = 1; step <= 5_000; step += 10) {
+      count(DERBY, 'heart', step);
+      await runtime.runFor(10);
+    }
+    expect(frames).toHaveLength(frameCount);
+    expect(frames.every((frame) => frame.level === rung)).toBe(true);
+    // As many reactions a second as ever, over a longer time.
+    expect(Object.values(frames.at(-1)!.rates)[0]).toBeGreaterThan(900);
+    expect(frames.at(-1)!.totals['heart']).toBeGreaterThan(rung === 'static' ? 3_000 : 4_000);
+  });
+
+  it('[LOAD-4] a change of the level is told in the next tick, to all streams', async () => {
+    const { edge, frames } = connect();
+    edge.watch(DERBY, 1);
+    edge.watch(GALA, 1);
+    await runtime.runFor(200);
+    for (const next of ['relaxed', 'hearts', 'static', 'hearts', 'exact'] as const) {
+      frames.length = 0;
+      level = next;
+      await runtime.runFor(200);
+      expect(frames.map(({ stream, level: shown }) => [stream, shown])).toEqual([['derby', next], ['gala', next]]);
+    }
+  });
+
+  it('[LOAD-5] from hearts on what moves is folded into one number, and totals are told whole', async () => {
+    const { edge, frames } = connect();
+    edge.watch(DERBY, 1);
+    await runtime.runFor(200);
+    level = 'hearts';
+    count(DERBY, 'heart', 10);
+    count(DERBY, 'fire', 30);
+    await runtime.runFor(200);
+    const { totals, hints, rates } = frames.at(-1)!;
+    expect(totals).toEqual({ heart: 10, fire: 30 });
+    expect(hints).toEqual({ heart: 40 });
+    expect(rates).toEqual({ heart: expect.closeTo(36.3, 0) });
+    level = 'exact';
+    await runtime.runFor(200);
+    expect(Object.keys(frames.at(-1)!.rates)).toEqual(['heart', 'fire']);
+  });
+
+  it('[LOAD-6] a moderator goes further down the ladder than the region, and never holds it up', async () => {
+    const { edge, frames } = connect();
+    edge.watch(DERBY, 1);
+    const shown = async (region: Level, moderator: Level): Promise<Level> => {
+      level = region;
+      policy = { ...DEFAULT_POLICY, level: moderator };
+      await runtime.runFor(2_000);
+      return frames.at(-1)!.level;
+    };
+    expect(await shown('exact', 'hearts')).toBe('hearts');
+    expect(await shown('hearts', 'exact')).toBe('hearts');
+    expect(await shown('static', 'relaxed')).toBe('static');
+  });
+
   it('[FRAME-7] says nothing new on an idle stream but a keep-alive every 2 s', async () => {
     count(DERBY, 'heart', 5);
     const { edge, frames } = connect();

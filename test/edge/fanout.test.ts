@@ -192,6 +192,43 @@ describe('fan-out', () => {
     expect(told(late, 'json')).toEqual(['frame', 'frame']);
   });
 
+  it('[LOAD-12] a socket that lets more answers wait than it may is cut, whether it crawls or not, and one that lets fewer wait is not', () => {
+    const fanout = new Fanout(() => {}, 30, 64 * 1024);
+    const [greedy, fair] = [new FakeSocket(), new FakeSocket()];
+    for (const socket of [greedy, fair]) fanout.join(derby, socket, 'json');
+    for (let sweep = 0; sweep < 100; sweep++) {
+      greedy.bytesWritten += 1_000;
+      greedy.writableLength = 900 * sweep;
+      fair.bytesWritten += 1_000;
+      fair.writableLength = 60 * 1024;
+      fanout.sweep();
+    }
+    expect([greedy.isDestroyed, fair.isDestroyed]).toEqual([true, false]);
+    expect(fanout.stats).toMatchObject({ members: 1, stuckSockets: 1 });
+  });
+
+  it('[LOAD-12] how many sockets are behind is known, also of those that left', () => {
+    const fanout = new Fanout();
+    const sockets = [new FakeSocket(), new FakeSocket(), new FakeSocket()];
+    const members = sockets.map((socket) => fanout.join(derby, socket, 'json'));
+    for (const socket of sockets.slice(0, 2)) socket.isSlow = true;
+    for (let n = 1; n <= 3; n++) fanout.publish(derby, frame(n));
+    expect(fanout.stats.behind).toBe(2);
+    fanout.leave(members[0]!);
+    expect(fanout.stats.behind).toBe(1);
+    for (const socket of sockets) socket.drain();
+    expect(fanout.stats.behind).toBe(0);
+  });
+
+  it('[EDGE-60] what a change of level adds to a frame is made once, too', () => {
+    const fanout = new Fanout();
+    const sockets = [new FakeSocket(), new FakeSocket()];
+    for (const socket of sockets) fanout.join(derby, socket, 'msgpack');
+    fanout.publish(derby, frame(1, { level: 'relaxed' }));
+    expect(sockets[0]!.written[0]).toBe(sockets[1]!.written[0]);
+    expect(messagesOf(sockets[0]!, 'msgpack').map(({ type }) => type)).toEqual(['pace', 'frame']);
+  });
+
   it('[EDGE-61] memory for a reader that stopped is bounded, and it catches up with one frame', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
