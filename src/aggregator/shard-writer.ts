@@ -141,11 +141,21 @@ export class ShardWriter {
         await this.#persist(() => this.#beginAgain());
         const commits = [await this.#commit(changes, at)];
         for (const piece of wholeState(this.#state, at, this.#commitBytesMax)) commits.push(await this.#commit(piece, at));
+        await this.#forgetRest(at);
         return commits;
       } catch (error) {
         if (!(error instanceof HotStoreLost)) throw error;
         await this.#backOff(failures);
       }
+    }
+  }
+
+  /** What is left of the journal that was lost would make the next life believe that it is lost still. */
+  async #forgetRest(at: number): Promise<void> {
+    try {
+      await this.#parts.hotStore.forget(at);
+    } catch (error) {
+      this.#parts.log.warn({ error, actor: this.#actor }, 'What is left of a lost journal stays.');
     }
   }
 

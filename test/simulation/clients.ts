@@ -31,7 +31,6 @@ export interface SentBatch {
   accepted: number;
   /** Times of the regions' clocks between which it was counted, if it was. */
   earliestAt: number;
-  latestAt: number;
   answeredAt: number;
   /** It reached some process after its client had given it up or was told that it does not count. */
   mayCount: boolean;
@@ -143,7 +142,6 @@ export class Client {
       state: 'open',
       accepted: 0,
       earliestAt: Infinity,
-      latestAt: -Infinity,
       answeredAt: Infinity,
       mayCount: false,
       reached: new Set(),
@@ -204,7 +202,8 @@ export class Client {
     if (!life.started) return;
     const { session, sequence, reactions } = sent;
     if (sent.reached.size === 0) {
-      const held = life.plane.policyOf(this.stream).mutedViewers.get(this.viewer);
+      const { mutedViewers, mutedDevices } = life.plane.policyOf(this.stream);
+      const held = mutedViewers.get(this.viewer) ?? mutedDevices.get(this.device ?? '');
       if (held !== undefined && (held.liftedAt ?? held.until) !== null) sent.heardEnd = life;
     }
     sent.reached.add(life.region);

@@ -7,7 +7,8 @@
 
 import { seededRandom } from '../support/simulated-runtime.ts';
 
-export const FAULT_KINDS = [
+/** Those of the first schedules; seeds that found something are run with these, so that later kinds do not move them. */
+export const FIRST_KINDS = [
   'cut', 'isolate', 'flap', 'delay',
   'lose', 'double', 'reorder', 'stale',
   'store-down', 'store-unknown', 'store-late', 'store-slow',
@@ -20,6 +21,8 @@ export const FAULT_KINDS = [
   'client-loss', 'client-double', 'client-move', 'client-close',
   'mute', 'mute-back', 'lift', 'take-back', 'palette',
 ] as const;
+const LATER_KINDS = ['mute-device', 'take-back-device', 'spread', 'reshard', 'end'] as const;
+export const FAULT_KINDS = [...FIRST_KINDS, ...LATER_KINDS] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Kinds after which a region has forgotten what it acknowledged: what it lost is documented, and then in doubt. */
@@ -64,7 +67,8 @@ export function scenarioOf(seed: number, kinds: readonly FaultKind[] = FAULT_KIN
   const lossy = next() < 1 / 6;
   // What is lost in two places at once is lost, so disks fail in one place a seed.
   const disk = DISKS[below(DISKS.length)]!;
-  const chosen = kinds.filter((kind) => {
+  const chosen = FIRST_KINDS.filter((kind) => {
+    if (!kinds.includes(kind)) return false;
     if (LOSSY.has(kind)) return lossy && disk.includes(kind);
     const share = HUMAN_KINDS.has(kind) ? 0.6 : 0.3;
     return next() < share && (disk.includes(kind) || !DISKS.some((other) => other.includes(kind)));
@@ -81,8 +85,23 @@ export function scenarioOf(seed: number, kinds: readonly FaultKind[] = FAULT_KIN
       much: next(),
     });
   }
+  faults.push(...laterFaults(seed, kinds, faultMs));
   faults.sort((one, other) => one.atMs - other.atMs);
   return { seed, regions: 3 + (next() < 0.25 ? 1 + below(2) : 0), shards: 1 + below(2), clients: 4 + below(7), claims: next() < 0.6, faultMs, faults };
+}
+
+/** Drawn apart, so that the schedule of the others stays as it is without them. */
+function laterFaults(seed: number, kinds: readonly FaultKind[], faultMs: number): Fault[] {
+  const next = seededRandom(seed ^ 0x1a7e5);
+  const below = (limit: number): number => Math.floor(next() * limit);
+  return LATER_KINDS.flatMap((kind): Fault[] => {
+    // Streams that end take the longest to settle.
+    const times = next() < (kind === 'end' ? 0.1 : 0.25) ? 1 + below(2) : 0;
+    const faults = Array.from({ length: times }, () => ({
+      kind, atMs: 300 + below(faultMs - 300), forMs: 200 + below(2_500), where: below(1_000), other: below(1_000), much: next(),
+    }));
+    return kinds.includes(kind) ? faults : [];
+  });
 }
 
 export function describeFault({ kind, atMs, forMs, where, other, much }: Fault): string {

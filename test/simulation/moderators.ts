@@ -8,8 +8,10 @@
 
 import * as Y from 'yjs';
 import type { StreamId } from '../../crdt/ids.ts';
-import { lift, mute, retract, setEmoji } from '../../src/moderation/policy-doc.ts';
+import { endStream, lift, mute, retract, setEmoji, setSpread } from '../../src/moderation/policy-doc.ts';
 import { hit, type Counters } from './servers.ts';
+import type { MuteSubject } from '../../src/moderation/mutes.ts';
+import type { Client } from './clients.ts';
 import type { SimulatedRegion } from './simulated-region.ts';
 import type { SimulatedRuntime } from '../support/simulated-runtime.ts';
 
@@ -32,6 +34,8 @@ export interface ModeratorWorld {
 
 export class Moderator {
   readonly decided = new Map<string, Decided>();
+  /** Streams that were ended, and when. */
+  readonly ended = new Map<StreamId, number>();
   readonly #world: ModeratorWorld;
   readonly #number: number;
   readonly #name: string;
@@ -45,30 +49,51 @@ export class Moderator {
   }
 
   /** Takes back what was counted in the last `backMs`; null takes nothing back. */
-  mute(stream: StreamId, viewer: string, backMs: number | null): void {
-    if (this.decided.has(`${stream} ${viewer}`)) return;
+  mute(client: Client, kind: MuteSubject['kind'], backMs: number | null): void {
+    if (this.decided.has(keyOf(client))) return;
     const at = this.#now();
     const retractFrom = backMs === null ? null : Math.max(1, at - backMs);
-    mute(this.#document(stream), { kind: 'viewer', id: viewer }, { by: this.#name, at, retractFrom });
-    this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom, endsAt: Infinity, isWhole: false });
+    mute(this.#document(client.stream), this.#subjectOf(client, kind), { by: this.#name, at, retractFrom });
+    this.decided.set(keyOf(client), { mutedAt: at, retractFrom, endsAt: Infinity, isWhole: false });
     this.#world.counters.add(backMs === null ? 'muted' : 'muted and taken back');
   }
 
-  lift(stream: StreamId, viewer: string): void {
-    const decided = this.decided.get(`${stream} ${viewer}`);
+  lift(client: Client): void {
+    const decided = this.decided.get(keyOf(client));
     if (decided === undefined || decided.endsAt !== Infinity) return;
     const at = this.#now();
-    if (!lift(this.#document(stream), { kind: 'viewer', id: viewer }, { by: this.#name, at })) return;
+    const document = this.#document(client.stream);
+    const isLifted = [subjectOf(client, 'viewer'), subjectOf(client, 'device')].map((subject) => lift(document, subject, { by: this.#name, at })).includes(true);
+    if (!isLifted) return;
     decided.endsAt = at;
     this.#world.counters.add('lifted');
   }
 
-  retract(stream: StreamId, viewer: string, backMs: number): void {
-    if (this.decided.has(`${stream} ${viewer}`)) return;
+  retract(client: Client, kind: MuteSubject['kind'], backMs: number): void {
+    if (this.decided.has(keyOf(client))) return;
     const at = this.#now();
-    retract(this.#document(stream), { kind: 'viewer', id: viewer }, { by: this.#name, at, from: Math.max(1, at - backMs) });
-    this.decided.set(`${stream} ${viewer}`, { mutedAt: at, retractFrom: Math.max(1, at - backMs), endsAt: at, isWhole: true });
+    retract(this.#document(client.stream), this.#subjectOf(client, kind), { by: this.#name, at, from: Math.max(1, at - backMs) });
+    this.decided.set(keyOf(client), { mutedAt: at, retractFrom: Math.max(1, at - backMs), endsAt: at, isWhole: true });
     this.#world.counters.add('taken back');
+  }
+
+  /** Of the next lives. */
+  setSpread(stream: StreamId, spread: number): void {
+    setSpread(this.#document(stream), spread, { by: this.#name, at: this.#now() });
+    this.#world.counters.add('spread changed');
+  }
+
+  end(stream: StreamId): void {
+    if (this.ended.has(stream)) return;
+    endStream(this.#document(stream), { by: this.#name, at: this.#now() });
+    this.ended.set(stream, this.#now());
+    this.#world.counters.add('stream ended');
+  }
+
+  #subjectOf(client: Client, kind: MuteSubject['kind']): MuteSubject {
+    const subject = subjectOf(client, kind);
+    if (subject.kind === 'device') this.#world.counters.add('device named');
+    return subject;
   }
 
   setEnabled(stream: StreamId, emoji: string, enabled: boolean): void {
@@ -121,4 +146,13 @@ export class Moderator {
       if (state !== null) Y.applyUpdate(document, state);
     }
   }
+}
+
+export function keyOf({ stream, viewer }: Client): string {
+  return `${stream} ${viewer}`;
+}
+
+/** Each device is one viewer's; some have none. */
+function subjectOf({ viewer, device }: Client, kind: MuteSubject['kind']): MuteSubject {
+  return kind === 'device' && device !== null ? { kind, id: device } : { kind: 'viewer', id: viewer };
 }

@@ -61,9 +61,11 @@ export class JournalServer {
     for (const commit of commits.slice(0, Math.floor(commits.length * share))) this.journal.append(commit);
   }
 
-  connect(process: SimulatedProcess): HotStore {
+  /** `all` are the journals of the region, also of shards that it does not have any more. */
+  connect(process: SimulatedProcess, all: readonly JournalServer[]): HotStore {
     const { runtime, counters } = this.#machine;
     const { faults } = this;
+    const others = all.filter((one) => one !== this);
     const store = createMemoryStore(this.journal);
     let storedSequence = 0;
     const latency = (): number => 1 + Math.floor(runtime.random.next() * 5) + faults.slowMs;
@@ -83,6 +85,7 @@ export class JournalServer {
       async recover(visit) {
         const commits = await request('recover', async () => {
           const found: Commit[] = [];
+          for (const { journal } of others) found.push(...journal.commits());
           await store.recover((commit) => found.push(commit));
           return found;
         });

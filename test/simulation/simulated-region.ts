@@ -1,32 +1,30 @@
 /**
  * One region of the simulation: its servers, which stay, and its processes, which come and go.
  *
- * A life is composed of the real parts as `src/region.ts` composes them, without sockets; whoever changes the
- * one changes the other. What fences a life ends it, and a supervisor starts the next one.
+ * A life is the core of a region as real ones run it (`src/region-core.ts`), on servers and a clock that fail. What fences a life ends it,
+ * and a supervisor starts the next one.
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
-import { Ledger } from '../../crdt/ledger.ts';
-import { createReplicator, type Replicator } from '../../regions/replicator.ts';
+import type { Ledger } from '../../crdt/ledger.ts';
+import type { Replicator } from '../../regions/replicator.ts';
 import type { Log } from '../../regions/runtime.ts';
-import { createAggregator, type Aggregator } from '../../src/aggregator/aggregator.ts';
-import { ClaimsDesk } from '../../src/aggregator/claims-desk.ts';
-import { sessionsHeldFrom } from '../../src/aggregator/claims-horizon.ts';
+import type { Aggregator } from '../../src/aggregator/aggregator.ts';
+import type { ClaimsDesk } from '../../src/aggregator/claims-desk.ts';
 import type { Batch, IngestReply } from '../../src/aggregator/ingest.ts';
-import { shardOf } from '../../src/aggregator/shards.ts';
-import { Persister } from '../../src/analytics/persister.ts';
-import { WindowPublisher } from '../../src/analytics/window-publisher.ts';
-import { createBroadcaster, type Broadcaster } from '../../src/broadcaster/broadcaster.ts';
+import type { WindowPublisher } from '../../src/analytics/window-publisher.ts';
 import type { Frame } from '../../src/broadcaster/frame-feed.ts';
-import { COMMIT_RETENTION_MS } from '../../src/hot-store/hot-store.ts';
-import { createControlPlane, type ControlPlane } from '../../src/moderation/control-plane.ts';
+import type { ControlPlane } from '../../src/moderation/control-plane.ts';
 import type { BasePolicy } from '../../src/moderation/policy.ts';
-import { logKeyOf, policyDocuments } from '../../src/moderation/policy-documents.ts';
+import { createRegionCore, type RegionCore } from '../../src/region-core.ts';
 import { SimulatedProcess, type CrashPoint } from './process.ts';
 import { JournalServer, QueueServer, type DatabaseServer, type LogServer, type Machine } from './servers.ts';
 
-const UNPUBLISHED_ROWS_MS_MAX = COMMIT_RETENTION_MS / 2;
 const RESTART_MS = 400;
+/** Streams that ended are over after this long: later than all faults, and than all has settled. */
+export const ENDED_GRACE_MS = 60_000;
+/** Journals that a region may have: shards that it does not have any more left theirs. */
+export const SHARDS_MAX = 3;
 
 /** What the simulation hears of a life. */
 export interface Witness {
@@ -54,16 +52,15 @@ export class Life {
   readonly region: string;
   readonly number: number;
   readonly process: SimulatedProcess;
-  readonly ledger = new Ledger();
+  readonly ledger: Ledger;
   readonly plane: ControlPlane;
   readonly replicator: Replicator;
   readonly desk: ClaimsDesk;
-  readonly broadcaster: Broadcaster;
   readonly windows: WindowPublisher;
-  readonly persister: Persister;
-  readonly shards: Aggregator[] = [];
+  readonly shards: readonly Aggregator[];
   fencedBy: string | null = null;
   started = false;
+  readonly #core: RegionCore;
   readonly #world: RegionWorld;
   #stopped: Promise<void> | null = null;
 
@@ -71,109 +68,47 @@ export class Life {
     this.#world = world;
     this.region = region.name;
     this.number = number;
-    const { runtime, shardCount } = world;
+    const { runtime } = world;
     const process = new SimulatedProcess(runtime, Math.floor(runtime.random.next() * 2 ** 32), region.clockOffsetMs);
     this.process = process;
-    const { ledger } = this;
     const log: Log = {
       debug() {},
       info() {},
       warn: (fields, message) => world.witness.logged(this, 'warn', fields, message),
       error: (fields, message) => world.witness.logged(this, 'error', fields, message),
     };
-    const fence = (reason: string): void => {
-      if (!process.alive || this.fencedBy !== null) return;
-      this.fencedBy = reason;
-      onFenced(this);
-    };
-    const shardFor = (stream: StreamId): Aggregator => this.shards[shardOf(stream, shardCount)]!;
-    this.plane = createControlPlane({
-      base: world.base,
-      clock: process.clock,
-      log,
-      publish: (document) => this.replicator.markDocument(logKeyOf(document)),
-    });
-    const { policyOf } = this.plane;
-    this.desk = new ClaimsDesk({
-      region: region.name,
-      shardFor,
-      shards: () => this.shards,
-      markDocument: (key) => this.replicator.markDocument(key),
-      heardAt: (peer) => this.replicator.documentsHeardAt(peer),
-      runtime: process,
-      log,
-    });
-    const startedAt = process.clock.now();
     const peers = world.regions.filter((peer) => peer !== region.name);
-    this.replicator = createReplicator({
+    this.#core = createRegionCore({
       region: region.name,
-      ledger,
+      shardCount: region.shardCount,
+      base: world.base,
+      endedGraceMs: ENDED_GRACE_MS,
       runtime: process,
       log,
-      writer: region.log.writer(process),
-      readers: new Map(peers.map((peer) => [peer, world.logs.get(peer)!.reader(process, region.name)])),
-      documents: [policyDocuments(this.plane), ...this.desk.kinds],
-      ownViewers: () => this.broadcaster.ownViewers(),
-      currentActors: () => new Map(this.shards.flatMap(({ actor, sequence }) => (actor === null ? [] : [[actor, sequence]]))),
-      onFenced: () => fence('log'),
-      onIdentityClash: () => fence('identity'),
-      // Slower than in life, because the simulation pays for every tick.
-      options: { tickMs: 100 },
-    });
-    this.broadcaster = createBroadcaster({
-      region: region.name,
-      ledger,
-      runtime: process,
-      policyOf,
-      staleness: () => this.replicator.staleness(),
-      peerViewers: (stream) => this.replicator.viewers(stream),
-      currentActors: (stream) => [shardFor(stream).actor ?? ''],
-      acknowledged: (stream) => shardFor(stream).acknowledged(stream),
-      options: { frameMs: 400 },
-    });
-    const queue = region.queue.connect(process);
-    this.windows = new WindowPublisher({
-      queue,
-      runtime: process,
-      log,
-      viewersOf: (stream) => this.broadcaster.viewers(stream),
-      reachedBy: (actor) => {
-        const own = this.shards.find((shard) => shard.actor === actor);
-        // Earlier lives are over, also those whose clock was ahead of this one.
-        return own === undefined ? Infinity : (own.inFlightSince() ?? process.clock.now());
+      logWriter: region.log.writer(process),
+      logReaders: new Map(peers.map((peer) => [peer, world.logs.get(peer)!.reader(process, region.name)])),
+      hotStore: (shard) => region.journals[shard]!.connect(process, region.journals),
+      windowQueue: region.queue.connect(process),
+      windowStore: world.database.connect(process),
+      onFenced: (by) => {
+        if (!process.alive || this.fencedBy !== null) return;
+        this.fencedBy = by;
+        onFenced(this);
+      },
+      options: {
+        // Slower than in life, because the simulation pays for every tick.
+        replication: { tickMs: 100 },
+        broadcaster: { frameMs: 400 },
+        aggregator: { inboxMax: 256, contributionsMax: 50_000 },
       },
     });
-    this.persister = new Persister({ queue, store: world.database.connect(process), runtime: process, log });
-    for (let shard = 0; shard < shardCount; shard++) {
-      const aggregator: Aggregator = createAggregator({
-        region: region.name,
-        shard,
-        owns: (stream) => shardOf(stream, shardCount) === shard,
-        hotStore: region.journals[shard]!.connect(process),
-        ledger,
-        runtime: process,
-        log,
-        policyOf,
-        admission: () => (this.windows.full() || this.replicator.oldestDirtyMs() > UNPUBLISHED_ROWS_MS_MAX ? 'overloaded' : null),
-        derivedBefore: () => Math.min(this.windows.queuedBefore(), process.clock.now() - this.replicator.oldestDirtyMs()),
-        windowsStoredBefore: () => (aggregator.actor === null ? 0 : this.windows.storedBefore(aggregator.actor)),
-        sessionsHeldFrom: () => {
-          const heardAt = peers.map((peer) => this.replicator.documentsHeardAt(peer));
-          return sessionsHeldFrom(process.clock.now(), startedAt, heardAt);
-        },
-        onCommit: (commit) => {
-          this.windows.add(commit);
-          this.desk.committed(commit);
-        },
-        onRecovered: (commit) => this.windows.add(commit),
-        onFenced: () => fence(`shard ${shard}`),
-        options: { peers, inboxMax: 256, contributionsMax: 50_000 },
-      });
-      this.shards.push(aggregator);
-    }
-    this.plane.onPolicy((stream) => {
-      for (const shard of stream === null ? this.shards : [shardFor(stream)]) shard.policyChanged(stream);
-    });
+    const { ledger, plane, replicator, desk, windows, shards } = this.#core;
+    this.ledger = ledger;
+    this.plane = plane;
+    this.replicator = replicator;
+    this.desk = desk;
+    this.windows = windows;
+    this.shards = shards;
   }
 
   get serves(): boolean {
@@ -182,50 +117,39 @@ export class Life {
 
   async start(): Promise<void> {
     try {
-      await this.replicator.recover();
-      await Promise.all(this.shards.map((shard) => shard.start()));
+      await this.#core.start();
     } catch (error) {
       // Stopped while it started.
       if (this.#stopped !== null) return;
       throw error;
     }
     if (this.#stopped !== null) return;
-    this.desk.start();
-    this.replicator.start();
-    this.broadcaster.start();
-    this.windows.start();
-    this.persister.start();
-    const feed = this.broadcaster.connectEdge();
+    const feed = this.#core.broadcaster.connectEdge();
     feed.onFrame((frame) => this.#world.witness.frame(this, frame));
     for (const stream of this.#world.streams) feed.watch(stream, 3);
     this.started = true;
   }
 
   submit(batch: Batch, done: (reply: IngestReply) => void): void {
-    this.shards[shardOf(batch.stream, this.#world.shardCount)]!.submit(batch, (reply) => {
+    this.#core.ingest.submit(batch, (reply) => {
       if (this.process.alive) done(reply);
     });
   }
 
   /** As a service manager asks for it. */
   stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
+    this.#stopped ??= this.#core.stop();
     return this.#stopped;
-  }
-
-  async #stop(): Promise<void> {
-    this.desk.stop();
-    await Promise.all(this.shards.map((shard) => shard.stop()));
-    this.broadcaster.stop();
-    await this.windows.stop();
-    await Promise.all([this.persister.stop(), this.replicator.stop()]);
   }
 }
 
 export class SimulatedRegion {
   readonly name: string;
   readonly log: LogServer;
+  /** Of all shards that it may have. */
   readonly journals: readonly JournalServer[];
+  /** Of the next life. */
+  shardCount: number;
   readonly queue: QueueServer;
   /** What the wall clock of its machine is off by. */
   clockOffsetMs = 0;
@@ -243,7 +167,8 @@ export class SimulatedRegion {
     this.#world = world;
     this.name = name;
     this.log = world.logs.get(name)!;
-    this.journals = Array.from({ length: world.shardCount }, () => new JournalServer(world));
+    this.shardCount = world.shardCount;
+    this.journals = Array.from({ length: SHARDS_MAX }, () => new JournalServer(world));
     this.queue = new QueueServer(world);
   }
 
@@ -275,12 +200,13 @@ export class SimulatedRegion {
     this.#down(downMs);
   }
 
-  /** Ends as it is meant to, and is started again. */
-  restart(downMs: number): void {
+  /** Ends as it is meant to, and is started again. `between` is called when nobody is there. */
+  restart(downMs: number, between: () => void = () => {}): void {
     const life = this.current;
     if (life === null || life.process.paused) return;
     this.current = null;
     void this.#end(life).then(() => {
+      if (this.current === null && this.zombies.size === 0) between();
       if (this.current === null) this.#down(downMs);
     });
     this.#world.counters.add('clean restart');

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FAULT_KINDS, scenarioOf, type Scenario } from './faults.ts';
+import { FAULT_KINDS, FIRST_KINDS, scenarioOf, type Scenario } from './faults.ts';
 import { shrink } from './shrink.ts';
 import { simulate, simulateSeed, type Outcome } from './world.ts';
 
@@ -14,7 +14,7 @@ const OCCURRENCES = [
   'message replaced by an older version', 'muted', 'muted and taken back', 'palette changed', 'paused', 'queue refused', 'refused: unavailable',
   'refused: unknown-emoji', 'request doubled', 'request lost', 'request resent', 'state lost', 'store refused', 'taken back',
   'taken over while alive', 'taken over while paused', 'taps clamped', 'total went down', 'windows delivered again',
-  'windows queued without an answer', 'windows stored without an answer', 'zombie woke', 'fenced by shard', 'fenced by log',
+  'windows queued without an answer', 'device named', 'shards changed', 'spread changed', 'stream ended', 'stream over', 'windows stored without an answer', 'zombie woke', 'fenced by shard', 'fenced by log',
 ];
 
 describe('whole regions on virtual time', () => {
@@ -35,7 +35,7 @@ describe('whole regions on virtual time', () => {
 
   it('[SIM-1] after faults of all kinds, all regions come to the truth, and nearly always to the tap', () => {
     expect(failures).toEqual([]);
-    expect(exact).toBeGreaterThan(4 * ranges);
+    expect(exact).toBeGreaterThan(3 * ranges);
   });
 
   it('[SIM-2] every kind of fault occurred, and had an effect', () => {
@@ -72,11 +72,14 @@ describe('seeds that found something', () => {
     ['a second process began from a journal that the first was about to write again', 1026],
     ['a clock ten minutes ahead, and claims on what was counted before', 3675],
     ['a clock set forward between two lives, and a resend', 988],
+    ['a journal whose end was lost, written anew, and believed to be lost still', 9010],
+    ['windows that went with a journal and a process', 7159],
+    ['a batch counted again after the end of a mute', 9290],
     ['a verdict on a page that went while nobody was there', 1885],
     ['verdicts for a region that had lost its claims with its disk', 12],
     ['a first process that woke to a lost journal and took the shard back', 5465],
     ['the same, with a journal that was rolled back', 4602],
   ])('[SIM-1] %s (seed %i)', async (_, seed) => {
-    expect((await simulateSeed(seed)).violations).toEqual([]);
+    expect((await simulate(scenarioOf(seed, FIRST_KINDS))).violations).toEqual([]);
   });
 });

@@ -72,8 +72,9 @@ function leftOf(counted: Range, batch: SentBatch, decided: Decided | undefined, 
 }
 
 /** The latest time, by a region's clock, at which it can have been counted. */
-function latestOf({ answeredAt, offsetMax }: SentBatch): number {
-  return answeredAt + offsetMax;
+function latestOf({ answeredAt, offsetMax, reached }: SentBatch): number {
+  // Of several regions that counted it, that one's counting may stand which did so last, and answered nobody.
+  return reached.size > 1 ? Infinity : answeredAt + offsetMax;
 }
 
 function secondOf(timeMs: number): number {

@@ -11,10 +11,10 @@ import { DEFAULT_BASE, type BasePolicy } from '../../src/moderation/policy.ts';
 import { createSimulatedRuntime } from '../support/simulated-runtime.ts';
 import { Client, type ClientFaults, type SentBatch } from './clients.ts';
 import { scenarioOf, type Fault, type Scenario } from './faults.ts';
-import { Moderator, type Decided } from './moderators.ts';
+import { Moderator, keyOf, type Decided } from './moderators.ts';
 import type { CrashPoint } from './process.ts';
 import { Counters, DatabaseServer, LogServer, healthy } from './servers.ts';
-import { SimulatedRegion, type Life, type RegionWorld } from './simulated-region.ts';
+import { ENDED_GRACE_MS, SHARDS_MAX, SimulatedRegion, type Life, type RegionWorld } from './simulated-region.ts';
 import { truthOf } from './truth.ts';
 
 const REGIONS = ['us', 'eu', 'ap', 'sa', 'af'];
@@ -78,6 +78,10 @@ class World {
   readonly #forgetful = new Set<string>();
   /** Journals that lost commits under a living process that has not written them again yet. */
   readonly #damaged = new Map<Life, { readonly shard: number; readonly journalsLost: number; readonly commits: number }[]>();
+  /** When a journal was damaged under a living process: until its windows are queued, nobody else knows them. */
+  readonly #damagedAt = new Map<Life, number>();
+  /** Actors of which windows went with journal and process. */
+  readonly #windowless = new Set<string>();
   /** What is switched on now and has to be switched off. */
   readonly #undo = new Set<() => void>();
   #healed = false;
@@ -167,7 +171,7 @@ class World {
     const region = this.#regions.get(name)!;
     const log = network.log(name);
     const link = region.log.link(peer);
-    const journal = region.journals[other % region.journals.length]!;
+    const journal = region.journals[other % region.shardCount]!;
     const client = this.#clients[where % this.#clients.length]!;
     const moderator = this.#moderators[(where % this.#clients.length) % 2]!;
     const downMs = Math.min(forMs, 3_000);
@@ -287,15 +291,29 @@ class World {
       case 'client-close':
         return client.close();
       case 'mute':
-        return moderator.mute(client.stream, client.viewer, null);
+        return moderator.mute(client, 'viewer', null);
       case 'mute-back':
-        moderator.mute(client.stream, client.viewer, backMs);
-        if (much < 0.5) this.#for(forMs, () => {}, () => moderator.lift(client.stream, client.viewer));
+      case 'mute-device':
+        moderator.mute(client, kind === 'mute-device' ? 'device' : 'viewer', backMs);
+        if (much < 0.5) this.#for(forMs, () => {}, () => moderator.lift(client));
         return;
       case 'lift':
-        return moderator.lift(client.stream, client.viewer);
+        return moderator.lift(client);
       case 'take-back':
-        return moderator.retract(client.stream, client.viewer, backMs);
+      case 'take-back-device':
+        return moderator.retract(client, kind === 'take-back' ? 'viewer' : 'device', backMs);
+      case 'spread':
+        return this.#moderators[0]!.setSpread(client.stream, 1 + (other % SHARDS_MAX));
+      case 'reshard':
+        return region.restart(downMs, () => {
+          const shards = 1 + (other % SHARDS_MAX);
+          if (shards !== region.shardCount) this.#counters.add('shards changed');
+          region.shardCount = shards;
+        });
+      case 'end':
+        // Clocks that are minutes apart forget it minutes apart.
+        if (!this.#scenario.faults.some((fault) => fault.kind === 'clock-step')) this.#moderators[0]!.end(client.stream);
+        return;
       case 'palette':
         return this.#for(
           forMs,
@@ -307,12 +325,13 @@ class World {
 
   /** A journal loses commits: the living process writes them again, unless there is none, or it ends before. */
   #damage(region: SimulatedRegion, other: number, damage: () => void): void {
-    const shard = other % region.journals.length;
+    const shard = other % region.shardCount;
     damage();
     const life = region.current;
     if (life === null || !life.started || region.zombies.size > 0) return this.#lose(region);
     const { journalsLost = 0, commits = 0 } = life.shards[shard]!.stats;
     this.#damaged.set(life, [...(this.#damaged.get(life) ?? []), { shard, journalsLost, commits }]);
+    this.#damagedAt.set(life, life.process.clock.now());
     this.#counters.add('journal damaged under a living process');
   }
 
@@ -320,6 +339,9 @@ class World {
     this.#shown.delete(life);
     this.#counters.add('claims judged', life.desk.stats['claimsJudged']!);
     this.#loseUnlessMended(life);
+    if ((this.#damagedAt.get(life) ?? -Infinity) < life.windows.queuedBefore()) return;
+    this.#counters.add('windows lost with journal and process');
+    for (const actor of life.ledger.actors()) if (parseActorId(actor).region === life.region) this.#windowless.add(actor);
   }
 
   #loseUnlessMended(life: Life): void {
@@ -410,6 +432,7 @@ class World {
     let exact = 0;
     let ranges = 0;
     for (const [key, { low, high }] of truth) {
+      if (this.#isOver(key.split(' ')[0] as StreamId)) continue;
       if (low === high) exact += 1;
       else ranges += 1;
       for (const region of this.#regions.values()) {
@@ -426,8 +449,37 @@ class World {
       for (const shard of current?.shards ?? []) this.#counters.add('claims of which nobody knows', shard.stats['claimsUnknown'] ?? 0);
     }
     const outcome = this.#outcome(quietMs, exact, ranges);
+    await this.#checkEnded();
     for (const region of this.#regions.values()) await this.#stop(region);
     return outcome;
+  }
+
+  /** Of streams that ended, nothing is left once they are over; of the others, everything. */
+  async #checkEnded(): Promise<void> {
+    const ended = this.#moderators[0]!.ended;
+    if (ended.size === 0) return;
+    const totals = (life: Life): string =>
+      [...life.ledger.tallies()].filter(({ stream }) => !ended.has(stream))
+        .flatMap((tally) => Array.from(tally.counters(), ([emoji, counter]) => `${tally.stream} ${emoji} ${counter.value}`)).sort().join();
+    const before = [...this.#regions.values()].map(({ current }) => (current === null ? '' : totals(current)));
+    // Over at a boundary after the grace, forgotten by shards a grace after the last process has heard of it, which looks every ten seconds.
+    const overAt = Math.max(...ended.values(), this.#runtime.clock.now()) + 2 * ENDED_GRACE_MS + 15_000;
+    await this.#runtime.runFor(overAt - this.#runtime.clock.now());
+    for (const [index, { name, current: life }] of [...this.#regions.values()].entries()) {
+      if (life === null) continue;
+      if (totals(life) !== before[index]) this.#violated(`${name} has changed its counts of other streams meanwhile`);
+      const streams = life.shards.reduce((sum, { stats }) => sum + stats['streams']!, 0);
+      const most = (this.#streams.length - ended.size) * life.shards.length;
+      if (streams > most) this.#violated(`shards of ${name} hold ${streams} streams, of which ${most} go on`);
+      for (const stream of ended.keys()) {
+        if (life.ledger.tally(stream) !== undefined) this.#violated(`${name} still counts ${stream}, which is over`);
+        const left = this.#network.log(name).snapshot().messages.filter(({ key }) => key.endsWith(`.${stream}`) && !key.startsWith('doc.'));
+        if (left.length > 0) this.#violated(`the log of ${name} still holds ${left.map(({ key }) => key).join()}, which is over`);
+        this.#counters.add('stream over');
+      }
+    }
+    const unsettled = this.#unsettled();
+    if (unsettled !== null) this.#violated(`not settled once streams were over: ${unsettled}`);
   }
 
   /** Nothing is counted that nobody tapped. */
@@ -455,7 +507,7 @@ class World {
         for (const [actor, { increments, decrements }] of counter.entries()) {
           const key = `${tally.stream} ${emoji} ${actor}`;
           missing.delete(key);
-          if (this.#lossy.has(parseActorId(actor).region)) continue;
+          if (this.#lossy.has(parseActorId(actor).region) || this.#windowless.has(actor)) continue;
           const sum = sums.get(key) ?? { increments: 0, decrements: 0 };
           if (sum.increments !== increments || sum.decrements !== decrements) {
             this.#violated(`windows of ${key} add up to +${sum.increments} −${sum.decrements} instead of +${increments} −${decrements}`);
@@ -486,8 +538,8 @@ class World {
       const bounds: [string, number, number][] = [
         ['batches wait', sum('inbox'), 0],
         ['sessions', sum('sessions'), sessions],
-        ['contributors', sum('contributors'), 4 * this.#scenario.clients],
-        ['streams', sum('streams'), this.#streams.length],
+        ['contributors', sum('contributors'), 4 * this.#scenario.clients * life.shards.length],
+        ['streams', sum('streams'), this.#streams.length * life.shards.length],
         ['messages in the log', keys, rows + this.#streams.length + 2 + claims],
         ['actors', actors, 200],
         ['timers', life.process.pendingTimers, 40],
@@ -514,7 +566,7 @@ class World {
     if (streams === undefined) this.#shown.set(life, (streams = new Map()));
     const before = streams.get(frame.stream);
     streams.set(frame.stream, frame);
-    if (before === undefined) return;
+    if (before === undefined || this.#isOver(frame.stream)) return;
     let down = 0;
     for (const emoji in before.totals) down += Math.max(0, before.totals[emoji]! - (frame.totals[emoji] ?? 0));
     const corrected = (frame.corrected ?? 0) - (before.corrected ?? 0);
@@ -529,12 +581,17 @@ class World {
     if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError) this.#violated(`${life.region} logged ${error.stack}`);
   }
 
+  /** Ended so long ago that it may be forgotten. */
+  #isOver(stream: StreamId): boolean {
+    return (this.#moderators[0]!.ended.get(stream) ?? Infinity) + ENDED_GRACE_MS <= this.#runtime.clock.now();
+  }
+
   *#batches(): Generator<SentBatch> {
     for (const client of this.#clients) yield* client.batches;
   }
 
   #decided({ client }: SentBatch): Decided | undefined {
-    const key = `${client.stream} ${client.viewer}`;
+    const key = keyOf(client);
     return this.#moderators.map(({ decided }) => decided.get(key)).find((found) => found !== undefined);
   }
 
