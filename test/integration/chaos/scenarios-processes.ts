@@ -3,6 +3,9 @@
 import { REGIONS, type Rig } from './rig.ts';
 import type { Scenario } from './scenario.ts';
 
+/** Viewers give up a connection on which they hear nothing for ten seconds. */
+const HANG_UP_MS = 12_000;
+
 const everyMachine = (rig: Rig) => REGIONS.map((region) => rig.machine(region));
 
 export const processScenarios: readonly Scenario[] = [
@@ -25,6 +28,20 @@ export const processScenarios: readonly Scenario[] = [
         await pause(300 + 400 * life);
       }
     },
+  },
+  {
+    name: 'kill-region-unheard',
+    what: 'what us says to its viewers is lost until they hang up, then kill -9 of its process: what it counted is resent to its next life',
+    needs: 'packets',
+    async fault({ rig, pause }) {
+      const machine = rig.machine('us');
+      await rig.network.silenceToViewers('us', Number(new URL(machine.url).port));
+      // Acknowledgements that were under way would come from the kernel, also of a dead process, to who still listens.
+      await pause(HANG_UP_MS);
+      await machine.kill();
+      await rig.network.heal();
+    },
+    heal: ({ rig }) => rig.machine('us').start(),
   },
   {
     name: 'pause-region',
