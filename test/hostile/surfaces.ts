@@ -37,6 +37,8 @@ export interface Surface {
 
 /** How long a socket may be silent until it is taken for one that stays open. */
 const SILENT_MS = 150;
+/** How long who has perhaps not sent a whole request waits for an answer. */
+const PATIENCE_MS = 1_000;
 const PER_CONNECTION = 40;
 /** The first that is malformed ends a socket, and what comes after it is not looked at. */
 const PER_SOCKET = 8;
@@ -222,7 +224,7 @@ function overHead(make: (random: Random) => string): Surface['attack'] {
   return async ({ port }, random, _messages, answers) => {
     const connection = await BareConnection.open(port);
     connection.write(Buffer.from(make(random), 'latin1'));
-    const status = await connection.status(SILENT_MS);
+    const status = await connection.status(PATIENCE_MS);
     note(answers, status === null ? (connection.isEnded ? 'http cut' : 'left waiting') : `http ${status}`);
     connection.close();
     return 1;
