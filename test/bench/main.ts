@@ -18,11 +18,12 @@ import { NotMeasurable, type Benchmark, type Result } from './measure.ts';
 import { endedStreams } from './ended-streams.ts';
 import { merge } from './merge.ts';
 import { reconnectStorm } from './reconnect-storm.ts';
+import { overload } from './overload.ts';
 import { replicatedBytes } from './replicated-bytes.ts';
 import { sessionState } from './session-state.ts';
 import { windowsIntoPostgres } from './windows-into-postgres.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres, antiSpam, antiSpamCost, endedStreams, reconnectStorm];
+const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres, antiSpam, antiSpamCost, endedStreams, reconnectStorm, overload];
 
 const USAGE = `Usage: npm run bench -- [--only name]... [--trace csv] [--json]
 
