@@ -43,7 +43,7 @@ it('[LOAD-8] gives those that it refuses turns, no more in a second than it coun
   const inSecond = (second: number): number => turns.filter((ms) => Math.floor(ms / 1_000) === second).length;
   expect(Math.min(...turns)).toBeGreaterThanOrEqual(500);
   expect(Math.max(...turns)).toBeLessThanOrEqual(10_000);
-  for (let second = 1; second < 6; second++) expect(inSecond(second)).toBeLessThanOrEqual(perSecond);
+  for (let second = 0; second < 8; second++) expect(inSecond(second)).toBeLessThanOrEqual(perSecond);
   // Once those have come and gone, the next one waits no longer than the first did.
   await runtime.runFor(10_000);
   expect(comebacks.nextMs()).toBeLessThan(1_100);
