@@ -150,6 +150,7 @@ export function createRegionCore(parts: CoreParts): RegionCore {
     peerViewers: (stream) => replicator.viewers(stream),
     currentActors: (stream) => shardsFor(stream).map(({ actor }) => actor ?? ''),
     acknowledged: (stream) => shardsFor(stream).reduce((taps, shard) => taps + shard.acknowledged(stream), 0),
+    claimsInDoubt: () => shards.reduce((claims, { stats }) => claims + stats['claimsUnknown']! + stats['claimsExpired']!, 0),
     ...(level === undefined ? {} : { level }),
     ...(observeFrameMs === undefined ? {} : { observeFrameMs }),
     options: options.broadcaster ?? {},

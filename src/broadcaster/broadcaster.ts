@@ -53,6 +53,8 @@ export interface BroadcasterParts {
   readonly currentActors: (stream: StreamId) => readonly string[];
   /** Taps of a stream that this process acknowledged as accepted. */
   readonly acknowledged: (stream: StreamId) => number;
+  /** Batches that may count twice; absent when nothing is known of that. */
+  readonly claimsInDoubt?: () => number;
   readonly level?: () => Level;
   /** Told how long each tick took. */
   readonly observeFrameMs?: (durationMs: number) => void;
@@ -273,6 +275,7 @@ export function createBroadcaster(parts: BroadcasterParts): Broadcaster {
       actor: actors[0] ?? '',
       ...(actors.length > 1 ? { actors } : {}),
       acknowledged: parts.acknowledged(stream),
+      claimsInDoubt: parts.claimsInDoubt?.() ?? 0,
     };
   }
 

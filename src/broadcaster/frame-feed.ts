@@ -57,6 +57,8 @@ export interface StreamBooks {
   readonly actors?: readonly string[];
   /** Taps acknowledged as accepted by the process of these actors, counted apart from the ledger. */
   readonly acknowledged: number;
+  /** Batches of any stream that moved, and of which this process could not settle whether another region has counted them, too. */
+  readonly claimsInDoubt: number;
 }
 
 /** One line of the list of streams. */

@@ -38,7 +38,7 @@ export function addAuditCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exits with 1 when anything differs.
+Exits with 1 when anything differs. Warns of batches that moved between regions and that these could not settle.
 
 Examples:
   $ ovation audit --stream demo
@@ -84,6 +84,7 @@ function print({ differences, ...audit }: Audit, { json, database }: AuditOption
   }
   const totals = Object.entries(audit.totals).map(([emoji, total]) => `${emoji} ${total}`);
   console.log(`${audit.stream}: ${numbered(audit.total, 'tap', 'taps')}${totals.length === 0 ? '' : ` (${totals.join(', ')})`}`);
+  for (const warning of audit.warnings) console.log(`  warning: ${warning}`);
   for (const { text } of differences.slice(0, DIFFERENCES_SHOWN_MAX)) console.log(`  ${text}`);
   if (differences.length > DIFFERENCES_SHOWN_MAX) console.log(`  … and ${differences.length - DIFFERENCES_SHOWN_MAX} more`);
   const parties = [...audit.regions, ...(database ? ['the database'] : [])].join(', ');

@@ -37,6 +37,7 @@ export function auditRoute(
         actor: books.actor,
         ...(books.actors === undefined ? {} : { actors: [...books.actors] }),
         acknowledged: books.acknowledged,
+        claims_in_doubt: books.claimsInDoubt,
         counted: own.reduce((sum, entry) => sum + entry.increments, 0),
         entries: books.entries.map(inSnakeCase),
         ...stored,

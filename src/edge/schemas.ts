@@ -141,6 +141,7 @@ export const AuditAnswer = Type.Object({
   actor: Type.String({ description: 'the actor that this region’s shard writes as now' }),
   actors: Type.Optional(Type.Array(Type.String(), { description: 'those of all its shards that count the stream, when several do' })),
   acknowledged: count('taps acknowledged as accepted by the current actors, counted apart from the ledger'),
+  claims_in_doubt: count('batches of any stream that moved between regions and may count twice, since this process began'),
   counted: count('increments of the current actors in the ledger'),
   entries: Type.Array(BookEntrySchema),
   stored: Type.Union([Type.Array(BookEntrySchema), Type.Null()], { description: 'the same from the database' }),

@@ -41,6 +41,7 @@ function build(options: Partial<BroadcasterOptions> = {}): Broadcaster {
     peerViewers: () => peerViewers,
     currentActors: () => ['us/0/1'],
     acknowledged: () => 42,
+    claimsInDoubt: () => 3,
     level: () => level,
     options,
   });
@@ -356,7 +357,7 @@ describe('broadcaster', () => {
     count(DERBY, 'fire', 9, 'eu');
     const { edge } = connect();
     expect(await edge.books(DERBY)).toEqual({
-      stream: 'derby', region: 'us', actor: 'us/0/1', acknowledged: 42,
+      stream: 'derby', region: 'us', actor: 'us/0/1', acknowledged: 42, claimsInDoubt: 3,
       digest: ledger.streamDigest(DERBY),
       entries: [
         { actor: 'eu/0/1', emoji: 'fire', increments: 9, decrements: 0 },

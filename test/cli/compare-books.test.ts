@@ -12,7 +12,7 @@ function books(region: string, entries: readonly Entry[] = [US, EU], changes: Pa
 }
 
 test('books that agree have no differences, and their totals are net of decrements', () => {
-  expect(compareBooks([books('us'), books('eu')])).toEqual({ differences: [], totals: { heart: 13 }, total: 13, entryCount: 2 });
+  expect(compareBooks([books('us'), books('eu')])).toEqual({ differences: [], warnings: [], totals: { heart: 13 }, total: 13, entryCount: 2 });
 });
 
 test('[CLI-2] an entry that a region lacks or holds in part is named with both values', () => {
@@ -21,6 +21,12 @@ test('[CLI-2] an entry that a region lacks or holds in part is named with both v
     { kind: 'entry', text: 'eu holds 7 heart of us/0/1 instead of 10' },
     { kind: 'entry', text: 'ap holds 0 heart of us/0/1 instead of 10' },
   ]);
+});
+
+test('[CLI-2] a region that could not settle what moved is warned of, and that is no difference', () => {
+  const { differences, warnings } = compareBooks([books('us', [US, EU], { claimsInDoubt: 2 }), books('eu', [US, EU], { claimsInDoubt: 0 })]);
+  expect(differences).toEqual([]);
+  expect(warnings).toEqual(['us could not settle whether another region has counted 2 batches as well, of some stream: what moved there may count twice']);
 });
 
 test('[CLI-2] what the database lacks, has too much of, or cannot tell is a difference', () => {

@@ -112,6 +112,7 @@ export class CountingRegion {
       actor: `${this.region}/0/1`,
       // What it would have acknowledged if it had not miscounted stays hidden: the crowd must find out.
       acknowledged: [...this.totalsOf(stream).values()].reduce((sum, count) => sum + count, 0),
+      claimsInDoubt: 0,
     }),
   };
 

@@ -55,6 +55,7 @@ export class FakeRegion {
         digest: '00000000deadbeef',
         actor: 'us/0/2',
         acknowledged: 5,
+        claimsInDoubt: 1,
         entries: [
           { actor: 'us/0/1', emoji: 'heart', increments: 7, decrements: 1 },
           { actor: 'us/0/2', emoji: 'heart', increments: 5, decrements: 0 },

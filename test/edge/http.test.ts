@@ -289,6 +289,7 @@ describe('reading', () => {
       digest: '00000000deadbeef',
       actor: 'us/0/2',
       acknowledged: 5,
+      claims_in_doubt: 1,
       counted: 5,
       entries: [
         { actor: 'us/0/1', emoji_id: 'heart', increments: 7, decrements: 1 },

@@ -18,6 +18,8 @@ export interface Books {
   readonly actors?: readonly string[];
   /** Taps acknowledged as counted by these. */
   readonly acknowledged: number;
+  /** Batches of any stream that the region counted and another one may have counted as well. */
+  readonly claimsInDoubt?: number;
   readonly entries: readonly Entry[];
   /** What the database holds, or why that is not known. */
   readonly stored: readonly Entry[] | { readonly unknown: string };
@@ -59,6 +61,7 @@ function parseBooks(document: unknown): Books {
     actor: text(fields['actor'], 'actor'),
     ...(Array.isArray(fields['actors']) ? { actors: fields['actors'].map((actor) => text(actor, 'actor')) } : {}),
     acknowledged: count(fields['acknowledged'], 'acknowledged'),
+    claimsInDoubt: count(fields['claims_in_doubt'] ?? 0, 'claims_in_doubt'),
     entries: entries(fields['entries']),
     stored:
       fields['stored'] === null

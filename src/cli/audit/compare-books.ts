@@ -15,6 +15,8 @@ export interface Difference {
 
 export interface Comparison {
   readonly differences: readonly Difference[];
+  /** What may be wrong although all agree. */
+  readonly warnings: readonly string[];
   /** Emoji → increments − decrements, of the join of all regions. */
   readonly totals: Readonly<Record<string, number>>;
   readonly total: number;
@@ -38,7 +40,13 @@ export function compareBooks(books: readonly Books[], compareStored = true): Com
     differences.push({ kind: 'digest', text: `the digests differ although the entries do not: ${list}` });
   }
   const totals = totalsOf([...truth.values()]);
-  return { differences, totals, total: sum(Object.values(totals)), entryCount: truth.size };
+  return { differences, warnings: books.flatMap(warningsOf), totals, total: sum(Object.values(totals)), entryCount: truth.size };
+}
+
+function warningsOf({ region, claimsInDoubt = 0 }: Books): string[] {
+  if (claimsInDoubt === 0) return [];
+  const batches = claimsInDoubt === 1 ? 'one batch' : `${claimsInDoubt} batches`;
+  return [`${region} could not settle whether another region has counted ${batches} as well, of some stream: what moved there may count twice`];
 }
 
 /** Emoji → increments − decrements. */
