@@ -166,7 +166,8 @@ export function createRegionCore(parts: CoreParts): RegionCore {
       return own === undefined ? Infinity : (own.inFlightSince() ?? runtime.clock.now());
     },
   });
-  const persister = windowStore && new Persister({ queue: windowQueue, store: windowStore, runtime, log });
+  const persister =
+    windowStore && new Persister({ queue: windowQueue, store: windowStore, runtime, log, onStored: (records) => windows.stored(records) });
   const keepWindow = (commit: Commit): void => {
     // Without a database nobody would ever take windows out of the queue again.
     if (windowStore !== null) windows.add(commit);

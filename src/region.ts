@@ -185,7 +185,7 @@ export async function startRegion(
   metrics.registerStats('claims', () => core.desk.stats, ['claimPages', 'verdictPages', 'verdictsWaiting']);
   metrics.registerStats('broadcaster', () => core.broadcaster.stats, ['watchedStreams', 'viewers', 'edges']);
   metrics.registerStats('ladder', () => ladder.stats, LADDER_GAUGES);
-  metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'full']);
+  metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'unstoredRecords', 'full']);
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
   metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'behind', 'held', 'inFlight', 'postsInFlight', 'arrivalsWaiting']);
   const { ledger, ends } = core;

@@ -3,8 +3,8 @@
 SCENARIO=wipe-nats-data
 SUMMARY="Stop a region's nats-server, take all of its data away, and start it empty, while the region runs."
 ARGUMENTS='<region>'
-DETAILS='As after the loss of a disk. The region writes log and journal again from what it holds. What it had queued for the database and
-not yet stored is lost, and the audit names it. The data from before is set aside as jetstream.chaos beside it.'
+DETAILS='As after the loss of a disk. The region writes log and journal again from what it holds, and queues again
+what the database does not have. The data from before is set aside as jetstream.chaos beside it.'
 FOR=5s
 LOSES_WINDOWS=true
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"

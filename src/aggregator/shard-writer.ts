@@ -26,7 +26,7 @@ export interface WriterParts {
   readonly ledger: Ledger;
   readonly runtime: Runtime;
   readonly log: Log;
-  /** Windows of this actor that start before this time are safely in the window queue. */
+  /** Windows of this actor that start before this time are in the database. */
   readonly windowsStoredBefore: () => number;
   /** Called with each commit that was recovered, possibly more than once. */
   readonly onRecovered?: (commit: Commit) => void;

@@ -47,6 +47,9 @@ class Queue implements JetStreamWindowQueue {
   #closed = false;
   /** Records waiting: an estimate from the stream at each batch, corrected by what goes in and out here. */
   #depth = 0;
+  /** Which life of the stream was seen last, and how far it had come; null before the first. */
+  #seen: { readonly created: string; lastSequence: number } | null = null;
+  #losses = 0;
 
   constructor(options: JetStreamWindowQueueOptions) {
     this.#options = options;
@@ -67,7 +70,8 @@ class Queue implements JetStreamWindowQueue {
     // Before the consumer may see them: it sets the depth anew with each batch.
     this.#depth += records.length;
     try {
-      await Promise.all(encodeWindows(records).map((message) => connection.publish(this.#subject, message)));
+      const published = await Promise.all(encodeWindows(records).map((message) => connection.publish(this.#subject, message)));
+      for (const { sequence } of published) if (this.#seen !== null) this.#seen.lastSequence = Math.max(this.#seen.lastSequence, sequence);
     } catch (error) {
       this.#depth = Math.max(0, this.#depth - records.length);
       throw unavailable(error);
@@ -88,6 +92,10 @@ class Queue implements JetStreamWindowQueue {
     }
   }
 
+  losses(): number {
+    return this.#losses;
+  }
+
   depth(): number {
     return this.#depth;
   }
@@ -102,13 +110,16 @@ class Queue implements JetStreamWindowQueue {
     try {
       const connection = this.#connection ?? (await this.#connect());
       // Also on a connection that lives: the stream may be what was lost.
-      await connection.ensureStream({
+      const { created, lastSequence } = await connection.ensureStream({
         name: this.#stream,
         subjects: [this.#subject],
         maxBytes: this.#options.bytesMax ?? BYTES_MAX,
         retention: 'workqueue',
         discard: 'new',
       });
+      const seen = this.#seen;
+      if (seen !== null && (seen.created !== created || seen.lastSequence > lastSequence)) this.#losses += 1;
+      this.#seen = { created, lastSequence };
       await connection.ensureStream({
         name: `${this.#stream}_MALFORMED`,
         subjects: [`${this.#subject}.malformed`],

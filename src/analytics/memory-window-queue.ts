@@ -48,6 +48,10 @@ class Queue implements WindowQueue {
     }
   }
 
+  losses(): number {
+    return 0;
+  }
+
   depth(): number {
     return this.#waiting.length;
   }

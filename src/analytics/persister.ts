@@ -18,6 +18,8 @@ export interface PersisterOptions {
   readonly store: WindowStore;
   readonly runtime: Runtime;
   readonly log: Log;
+  /** Told what the database has. */
+  readonly onStored?: (records: readonly WindowRecord[]) => void;
   readonly observeStoreMs?: (milliseconds: number) => void;
 }
 
@@ -77,7 +79,7 @@ export class Persister {
   }
 
   async #storeUntilDone(records: readonly WindowRecord[]): Promise<void> {
-    const { store, runtime, log, observeStoreMs } = this.#options;
+    const { store, runtime, log, onStored, observeStoreMs } = this.#options;
     const { signal } = this.#stopping;
     this.#oldestAtHand = records.reduce((oldest, record) => Math.min(oldest, record.windowStart), Infinity);
     for (let failures = 1; ; failures++) {
@@ -87,6 +89,7 @@ export class Persister {
         observeStoreMs?.(runtime.clock.now() - startedAt);
         this.#counters.storedRecords += records.length;
         this.#oldestAtHand = null;
+        onStored?.(records);
         return;
       } catch (error) {
         this.#counters.storeFailures += 1;

@@ -3,8 +3,9 @@
  *
  * One for a process, whatever number of shards it owns. It never drops a window: what cannot be
  * published is kept and tried again, and beyond a bound of records or of age it says `full`, upon
- * which taps are refused (WIN-5). The mark it gives, `storedBefore`, covers only what the queue has
- * acknowledged (WIN-4); what lies beyond is rebuilt from the hot store after a crash.
+ * which taps are refused (WIN-5). The mark it gives, `storedBefore`, covers only what the database
+ * has (WIN-4); what lies beyond is rebuilt from the hot store after a crash, and given to the queue
+ * again when that has lost it (WIN-16).
  */
 
 import type { ActorId } from '../../crdt/actor.ts';
@@ -12,8 +13,9 @@ import type { StreamId } from '../../crdt/ids.ts';
 import { backoffMs } from '../../regions/backoff.ts';
 import { sleep, type Log, type Runtime } from '../../regions/runtime.ts';
 import { COMMIT_RETENTION_MS, type Commit } from '../hot-store/hot-store.ts';
+import { UnstoredWindows } from './unstored-windows.ts';
 import type { WindowQueue } from './window-queue.ts';
-import { windowStartOf } from './window-record.ts';
+import { windowStartOf, type WindowRecord } from './window-record.ts';
 import { Windows, type ClosedWindow } from './windows.ts';
 
 const TICK_MS = 250;
@@ -36,6 +38,7 @@ export interface WindowPublisherOptions {
    */
   readonly reachedBy: (actor: ActorId) => number;
   readonly unpublishedRecordsMax?: number;
+  readonly unstoredRecordsMax?: number;
 }
 
 export class WindowPublisher {
@@ -47,6 +50,12 @@ export class WindowPublisher {
     oldestPendingAgeMs: 0,
     publishedRecords: 0,
     publishFailures: 0,
+    /** Records that the queue has taken and the database has not, as far as they are kept here; a gauge. */
+    unstoredRecords: 0,
+    /** Of these, such as are not kept here any more, because there were too many. */
+    unstoredLetGo: 0,
+    /** Records given to the queue again because it had lost what it took. */
+    requeuedRecords: 0,
     full: 0,
   };
 
@@ -56,7 +65,10 @@ export class WindowPublisher {
   /** Closed before, by actor: what was committed in earlier windows is pending, published, or never was. */
   readonly #closedBefore = new Map<ActorId, number>();
   readonly #oldestPending = new Map<ActorId, number>();
+  readonly #unstored: UnstoredWindows;
   #pending: ClosedWindow[] = [];
+  /** Of the queue, as far as they were made good. */
+  #losses = 0;
   /** Publishes that failed in a row. */
   #failures = 0;
   #opened = false;
@@ -65,6 +77,7 @@ export class WindowPublisher {
 
   constructor(options: WindowPublisherOptions) {
     this.#options = options;
+    this.#unstored = new UnstoredWindows(options.unstoredRecordsMax);
   }
 
   start(): void {
@@ -77,6 +90,12 @@ export class WindowPublisher {
     this.stats.openRecords = this.#windows.size;
   }
 
+  /** What the database has now. */
+  stored(records: readonly WindowRecord[]): void {
+    this.#unstored.stored(records);
+    this.#measure();
+  }
+
   /** True when no more can be taken: refuse taps, because what is counted must be stored. */
   full(): boolean {
     const recordsMax = this.#options.unpublishedRecordsMax ?? UNPUBLISHED_RECORDS_MAX;
@@ -86,12 +105,16 @@ export class WindowPublisher {
     return full;
   }
 
-  /** The mark for the actor's next commit: what was committed in windows that start before it is safely in the queue. */
+  /**
+   * The mark for the actor's next commit: what was committed in windows that start before it is in the database, or was
+   * left to the queue alone because too much waits there.
+   */
   storedBefore(actor: ActorId): number {
     return Math.min(
       this.#closedBefore.get(actor) ?? 0,
       this.#oldestPending.get(actor) ?? Infinity,
       this.#windows.oldestOpen(actor),
+      this.#unstored.oldest(actor),
     );
   }
 
@@ -122,6 +145,7 @@ export class WindowPublisher {
 
   #tick(): void {
     this.#close();
+    this.#requeueLost();
     if (this.#publishing !== null || this.#pending.length === 0) return;
     this.#publishing = this.#publishUntilEmpty().finally(() => {
       this.#publishing = null;
@@ -133,6 +157,18 @@ export class WindowPublisher {
     for (const actor of this.#windows.actors()) reached.set(actor, this.#options.reachedBy(actor));
     this.#enqueue(this.#windows.closeBefore((actor) => reached.get(actor) ?? 0, this.#options.viewersOf));
     for (const [actor, timeMs] of reached) this.#closedBefore.set(actor, windowStartOf(timeMs));
+  }
+
+  /** What the queue has lost is what it took and the database has not; storing some of it twice changes nothing. */
+  #requeueLost(): void {
+    const { queue, log } = this.#options;
+    if (queue.losses() === this.#losses) return;
+    this.#losses = queue.losses();
+    const waiting = new Set(this.#pending);
+    const lost = [...this.#unstored.all()].filter((window) => !waiting.has(window));
+    this.stats.requeuedRecords += lost.length;
+    log.warn({ records: lost.length }, 'the window queue has lost what it held; it is given again what the database lacks');
+    this.#enqueue(lost);
   }
 
   #enqueue(windows: readonly ClosedWindow[]): void {
@@ -158,6 +194,7 @@ export class WindowPublisher {
       this.#opened = true;
       while (this.#pending.length > 0) {
         const batch = this.#pending.slice(0, RECORDS_PER_PUBLISH_MAX);
+        for (const window of batch) this.#unstored.add(window);
         await queue.publish(batch.map(({ record }) => record));
         this.#pending = this.#pending.slice(batch.length);
         this.stats.publishedRecords += batch.length;
@@ -196,6 +233,8 @@ export class WindowPublisher {
     const oldest = Math.min(...this.#oldestPending.values());
     this.stats.pendingRecords = this.#pending.length;
     this.stats.openRecords = this.#windows.size;
+    this.stats.unstoredRecords = this.#unstored.size;
+    this.stats.unstoredLetGo = this.#unstored.letGo;
     this.stats.oldestPendingAgeMs = this.#pending.length === 0 ? 0 : this.#options.runtime.clock.now() - oldest;
   }
 }

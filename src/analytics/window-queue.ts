@@ -31,6 +31,8 @@ export interface WindowQueue {
    * @throws WindowQueueUnavailable when the queue is lost; call again.
    */
   consume(store: (records: readonly WindowRecord[]) => Promise<void>, signal: AbortSignal): Promise<void>;
+  /** How often it was found to have lost records that it had taken: it is another one than before, or an older copy. */
+  losses(): number;
   /** Records waiting, as far as known. */
   depth(): number;
   close(): Promise<void>;

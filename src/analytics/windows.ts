@@ -3,7 +3,7 @@
  *
  * Commits carry absolute window counts, so a window is the maximum of what its commits say: joining
  * any superset of the commits, in any order, any number of times, gives the same records (WIN-1).
- * What a commit's mark declares to be in the queue already is skipped (WIN-3), so recovery may join all commits
+ * What a commit's mark declares to be stored already is skipped (WIN-3), so recovery may join all commits
  * kept again. What a commit took back of older windows comes out with its own, as records of those windows (WIN-15).
  * How long windows stay open is the publisher's decision.
  */
@@ -28,7 +28,7 @@ export interface ClosedWindow {
 type OpenRecords = Map<string, { readonly stream: StreamId; readonly windowStart: number; readonly emojis: Map<EmojiId, Counts> }>;
 
 interface ActorWindows {
-  /** What was committed in windows that start before this is in the queue, as the actor's own commits say. */
+  /** What was committed in windows that start before this is stored, as the actor's own commits say. */
   mark: number;
   readonly open: Map<number, OpenRecords>;
 }

@@ -109,7 +109,7 @@ export interface Commit {
   readonly corrections: readonly Correction[];
   /** Those that changed in this commit; absent when none did. */
   readonly claims?: readonly ClaimRecord[];
-  /** What this actor committed in windows that start before this time is safely in the window queue. */
+  /** What this actor committed in windows that start before this time is in the database. */
   readonly windowsStoredBefore: number;
 }
 

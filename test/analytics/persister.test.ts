@@ -79,6 +79,7 @@ describe('the persister', () => {
       },
       publish: (records) => memory.publish(records),
       consume: (store, signal) => memory.consume(store, signal),
+      losses: () => 0,
       depth: () => memory.depth(),
       close: () => memory.close(),
     };

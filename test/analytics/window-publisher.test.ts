@@ -9,10 +9,15 @@ import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simula
 import { ACTOR, START_MS, booksOf, commitsOf, expectedWindows, lackingIn, ticks, type Tick } from './commits.ts';
 import { keptLog } from './kept-log.ts';
 
-/** A queue that keeps what it took and can be made to refuse. */
+/** A queue that keeps what it took, can be made to refuse, and whose database has at once what it took unless that is made to wait. */
 class FickleQueue implements WindowQueue {
   readonly taken: WindowRecord[] = [];
+  readonly stored: WindowRecord[] = [];
   refusing = false;
+  storing = true;
+  onStored: (records: readonly WindowRecord[]) => void = () => {};
+  #waiting: WindowRecord[] = [];
+  #losses = 0;
 
   async open(): Promise<void> {
     if (this.refusing) throw new WindowQueueUnavailable('refusing');
@@ -21,6 +26,23 @@ class FickleQueue implements WindowQueue {
   async publish(records: readonly WindowRecord[]): Promise<void> {
     if (this.refusing) throw new WindowQueueUnavailable('refusing');
     this.taken.push(...records);
+    this.#waiting.push(...records);
+    if (this.storing) this.store();
+  }
+
+  store(): void {
+    const records = this.#waiting.splice(0);
+    this.stored.push(...records);
+    this.onStored(records);
+  }
+
+  lose(): void {
+    this.#waiting = [];
+    this.#losses += 1;
+  }
+
+  losses(): number {
+    return this.#losses;
   }
 
   async consume(): Promise<void> {}
@@ -39,6 +61,7 @@ function start(options: Partial<WindowPublisherOptions> = {}, seed = 1) {
   const queue = new FickleQueue();
   const log = keptLog();
   const publisher = new WindowPublisher({ queue, runtime, log, viewersOf: () => 3, reachedBy: () => runtime.clock.now(), ...options });
+  queue.onStored = (records) => publisher.stored(records);
   publisher.start();
   return { runtime, queue, log, publisher };
 }
@@ -66,7 +89,7 @@ describe('the window publisher', () => {
     );
   });
 
-  it('[WIN-4] the mark never passes a window that the queue has not acknowledged', async () => {
+  it('[WIN-4] the mark never passes a window that is not stored', async () => {
     await fc.assert(
       fc.asyncProperty(ticks, fc.array(fc.boolean()), fc.nat(), async (history, refusals, seed) => {
         const { runtime, queue, publisher } = start({}, seed);
@@ -108,6 +131,61 @@ describe('the window publisher', () => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  it('[WIN-16] what the queue loses it is given again until the database has it, also after a crash', async () => {
+    const events = fc.array(fc.record({ refusing: fc.boolean(), storing: fc.boolean(), lost: fc.boolean() }));
+    await fc.assert(
+      fc.asyncProperty(ticks, events, fc.boolean(), async (history, weather, crashes) => {
+        const first = start();
+        const commits = [];
+        for (const [index, bare] of commitsOf(history).entries()) {
+          const { refusing, storing, lost } = weather[index] ?? { refusing: false, storing: true, lost: false };
+          first.queue.refusing = refusing;
+          first.queue.storing = storing;
+          await first.runtime.run(bare.at);
+          if (lost) first.queue.lose();
+          const mark = first.publisher.storedBefore(ACTOR);
+          expect(lackingIn(booksOf(first.queue.stored), expectedWindows(history, mark))).toEqual([]);
+          const commit = { ...bare, windowsStoredBefore: mark };
+          first.publisher.add(commit);
+          commits.push(commit);
+        }
+        let { stored } = first.queue;
+        if (crashes) {
+          // With all that waits in the queue.
+          const second = start();
+          for (const commit of commits) second.publisher.add(commit);
+          await second.runtime.runFor(60_000);
+          await second.runtime.settle(second.publisher.stop());
+          stored = [...stored, ...second.queue.stored];
+        } else {
+          first.queue.refusing = false;
+          first.queue.storing = true;
+          await first.runtime.runFor(60_000);
+          first.queue.store();
+          expect(first.publisher.stats.unstoredRecords).toBe(0);
+          await first.runtime.settle(first.publisher.stop());
+        }
+        expect(booksOf(stored)).toEqual(expectedWindows(history));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('[WIN-16] keeps no more of what is not stored than it may, and counts what is left to the queue alone', async () => {
+    const { runtime, queue, publisher } = start({ unstoredRecordsMax: 2 });
+    queue.storing = false;
+    await live(runtime, publisher, [tap(0), tap(1000), tap(1000), tap(1000)]);
+    await runtime.runFor(2000);
+    expect(publisher.stats).toMatchObject({ unstoredRecords: 2, unstoredLetGo: 2 });
+    expect(publisher.storedBefore(ACTOR)).toBe(START_MS + 2000);
+    queue.lose();
+    queue.storing = true;
+    await runtime.runFor(2000);
+    expect(publisher.stats).toMatchObject({ unstoredRecords: 0, requeuedRecords: 2 });
+    expect(Object.keys(booksOf(queue.stored))).toHaveLength(2);
+    await runtime.settle(publisher.stop());
   });
 
   it('[WIN-15] publishes the correction of an old window with its own, without viewers, and without being late', async () => {

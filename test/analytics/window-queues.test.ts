@@ -50,6 +50,25 @@ describe.skipIf(!natsAvailable)('with a nats-server', () => {
     await queue.close();
   });
 
+  it('[WIN-16] a stream that is gone is told as a loss, once, and one that survives kill -9 is none', async () => {
+    const { region, queue } = create();
+    await queue.open();
+    await queue.publish(recordsOf(5));
+    await server.kill();
+    await server.restart();
+    await vi.waitFor(() => queue.open());
+    await queue.publish(recordsOf(5));
+    expect(queue.losses()).toBe(0);
+    const connection = await connectNats(server.address, 'test');
+    await connection.deleteStream(`WINDOWS_${region}`);
+    await expect(queue.publish(recordsOf(1))).rejects.toBeInstanceOf(WindowQueueUnavailable);
+    await queue.open();
+    await queue.open();
+    expect(queue.losses()).toBe(1);
+    await queue.publish(recordsOf(1));
+    await Promise.all([connection.close(), queue.close()]);
+  });
+
   it('[WIN-4] what was published survives kill -9 of the server', async () => {
     const { queue } = create();
     await queue.open();

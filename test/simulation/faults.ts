@@ -21,7 +21,7 @@ export const FIRST_KINDS = [
   'client-loss', 'client-double', 'client-move', 'client-close',
   'mute', 'mute-back', 'lift', 'take-back', 'palette',
 ] as const;
-const LATER_KINDS = ['mute-device', 'take-back-device', 'spread', 'reshard', 'end'] as const;
+const LATER_KINDS = ['mute-device', 'take-back-device', 'spread', 'reshard', 'end', 'queue-lost'] as const;
 export const FAULT_KINDS = [...FIRST_KINDS, ...LATER_KINDS] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -85,7 +85,9 @@ export function scenarioOf(seed: number, kinds: readonly FaultKind[] = FAULT_KIN
       much: next(),
     });
   }
-  faults.push(...laterFaults(seed, kinds, faultMs));
+  // What is lost in a journal and a queue at once is lost, too.
+  const later = chosen.some((kind) => DISKS[0]!.includes(kind)) ? kinds.filter((kind) => kind !== 'queue-lost') : kinds;
+  faults.push(...laterFaults(seed, later, faultMs));
   faults.sort((one, other) => one.atMs - other.atMs);
   return { seed, regions: 3 + (next() < 0.25 ? 1 + below(2) : 0), shards: 1 + below(2), clients: 4 + below(7), claims: next() < 0.6, faultMs, faults };
 }

@@ -124,9 +124,17 @@ export class QueueServer {
   readonly #machine: Machine;
   readonly #records = new Map<number, WindowRecord>();
   #next = 1;
+  #losses = 0;
 
   constructor(machine: Machine) {
     this.#machine = machine;
+  }
+
+  /** The stream is deleted, with all that waits in it. */
+  lose(): void {
+    if (this.#records.size > 0) this.#machine.counters.add('windows lost by the queue');
+    this.#records.clear();
+    this.#losses += 1;
   }
 
   get depth(): number {
@@ -143,6 +151,7 @@ export class QueueServer {
       throw new WindowQueueUnavailable('the queue is down');
     };
     const latency = (): number => 1 + Math.floor(runtime.random.next() * 10) + faults.slowMs;
+    const lossesBefore = this.#losses;
     return {
       open: () => process.request('queue', latency(), async () => refuse()),
       publish: (published) =>
@@ -173,6 +182,7 @@ export class QueueServer {
           });
         }
       },
+      losses: () => this.#losses - lossesBefore,
       depth: () => records.size,
       close: async () => {},
     };

@@ -268,6 +268,8 @@ class World {
         return this.#for(forMs, () => void (region.queue.faults.down = true), () => void (region.queue.faults.down = false));
       case 'queue-unknown':
         return this.#for(forMs, () => void (region.queue.faults.unknown = share), () => void (region.queue.faults.unknown = 0));
+      case 'queue-lost':
+        return region.queue.lose();
       case 'database-down':
         return this.#for(forMs, () => void (this.#database.faults.down = true), () => void (this.#database.faults.down = false));
       case 'database-slow':
