@@ -8,8 +8,8 @@ import { natsAvailable } from '../../support/nats.ts';
 import { postgresAvailable } from '../../support/postgres.ts';
 import { namespacesAvailable, sweepNamespaces } from './namespace-network.ts';
 import { startRig, type Rig } from './rig.ts';
-import { runScenario, type ScenarioOutcome } from './run-scenario.ts';
-import { SCENARIOS } from './scenarios.ts';
+import { runScenario } from './run-scenario.ts';
+import type { Scenario } from './scenario.ts';
 import { judgeScenario } from './verdict.ts';
 
 describe.skipIf(!natsAvailable || !postgresAvailable)('real processes under load', () => {
@@ -21,9 +21,22 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('real processes under load
 
   afterAll(() => rig?.stop());
 
-  const play = (name: string, pace: number): Promise<ScenarioOutcome> =>
-    runScenario(rig, SCENARIOS.find((scenario) => scenario.name === name)!, {
-      pace,
+  /** Two faults at once cost one course: the region comes back behind a link on which nothing passes. */
+  const scenario: Scenario = {
+    name: 'kill-behind-half-open-link',
+    what: 'kill -9 of the process of us, while between us and eu nothing passes any more',
+    async fault({ rig: { network, machine }, hold }) {
+      await network.blackhole('us', 'eu');
+      await hold(1);
+      await machine('us').kill();
+      await machine('us').start();
+    },
+    heal: ({ rig: { network } }) => network.heal(),
+  };
+
+  test('[CHAOS-1] through kill -9 of a region and a half-open link every region and the database count what was acknowledged, and count on', async () => {
+    const outcome = await runScenario(rig, scenario, {
+      pace: 1,
       steadyMs: 300,
       viewersPerRegion: 5,
       tapsPerSecond: 8,
@@ -31,12 +44,6 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('real processes under load
       signal: new AbortController().signal,
       say: () => {},
     });
-
-  test.each([
-    ['half-open-link', 0.05],
-    ['kill-region', 0.1],
-  ])('[CHAOS-1] %s: every region and the database count what was acknowledged, and count on', async (name, pace) => {
-    const outcome = await play(name, pace);
     expect(outcome).toMatchObject({ verdict: 'balanced', problems: [] });
     expect(outcome.acknowledged).toBeGreaterThan(100);
     expect([outcome.counted, outcome.stored]).toEqual([outcome.acknowledged, outcome.acknowledged]);
