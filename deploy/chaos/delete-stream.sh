@@ -3,8 +3,7 @@
 SCENARIO=delete-stream
 SUMMARY="Delete a stream of a region's NATS while the region runs, as a mistaken hand would."
 ARGUMENTS='<region>'
-DETAILS='The region makes it anew and publishes what it holds. With --stream-kind windows, what waited for the database is lost;
-the regions are then compared with each other, and what the database lacks is told.'
+DETAILS='The region makes it anew and publishes what it holds; into windows, what the database does not have.'
 OPTIONS_HELP='  --stream-kind <kind> log (default), journal or windows
 '
 FOR=5s
@@ -14,7 +13,6 @@ KIND=log
 own_option() {
   [[ $1 == --stream-kind && $2 =~ ^(log|journal|windows)$ ]] || return
   KIND=$2
-  if [[ $KIND == windows ]]; then LOSES_WINDOWS=true; fi
 }
 
 fault_dev() { chaos delete-stream "$1" "$KIND"; }

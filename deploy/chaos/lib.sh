@@ -15,8 +15,6 @@ CROWD_SECONDS=900 BEGIN_SECONDS=60
 
 TARGET=dev URL='' FOR=${FOR:-30s} STREAM='' VIEWERS=30 RATE=${RATE:-2} CONVERGE=${CONVERGE:-120s} FORCE=false DRY=false CROWD=true DATABASE=true
 OPTIONS_HELP=${OPTIONS_HELP:-}
-# Where windows that wait for the database may be lost, which the specification says, the verdict is about the regions alone.
-LOSES_WINDOWS=${LOSES_WINDOWS:-false}
 ARGS=()
 declare -A SETTINGS=()
 REGIONS=()
@@ -330,10 +328,9 @@ trouble() { # prints what is not well, a line each; nothing when all is
   answer=$(audit --wait 5s 2>&1) || printf 'the audit says no: %s\n' "$answer"
 }
 
-compared() { if $LOSES_WINDOWS || ! $DATABASE; then printf -- --no-database; fi; }
 audit() { # OPTIONS…
   local options=()
-  read -r -a options <<<"$(compared)"
+  if ! $DATABASE; then options=(--no-database); fi
   "${OVATION[@]}" audit --stream "$STREAM" --endpoint "$(endpoints)" "${options[@]}" "$@"
 }
 
@@ -358,7 +355,7 @@ start_crowd() { # taps from before the fault until it is healed
   local seconds command
   seconds=$(awk "BEGIN { print $(in_seconds "$FOR") + $CROWD_SECONDS }")
   command=(load --stream "$STREAM" --endpoint "$(endpoints)" --viewers "$VIEWERS" --rate "$RATE" --duration "${seconds}s" --settle "$CONVERGE")
-  if [[ -n $(compared) ]]; then command+=(--no-database); fi
+  if ! $DATABASE; then command+=(--no-database); fi
   if $DRY; then
     printf 'ovation %s &\n' "${command[*]}"
     return 0
@@ -417,9 +414,6 @@ assert_converged() { # from the heal on
   fi
   [[ -z $found ]] || die $EXIT_NO "not well $CONVERGE after the heal:"$'\n'"$found"
   ((verdict == 0)) || die $EXIT_NO "the books do not show what the crowd was told"
-  if $LOSES_WINDOWS && $DATABASE && ! found=$(LOSES_WINDOWS=false audit --wait 5s 2>&1); then
-    say "$SCENARIO: the database lacks windows that were lost with the queue (docs/SPEC.md, not promised yet):"$'\n'"$found"
-  fi
 }
 
 # --- the order of it all ---------------------------------------------------------------------------------------------

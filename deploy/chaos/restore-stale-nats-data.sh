@@ -6,7 +6,6 @@ ARGUMENTS='<region>'
 DETAILS='The region sees that its log and journal went back, and writes again what they lack; windows that were stored since come a
 second time, and change nothing; those that waited for the database are lost, and told. Taps go on for --for between copy and return.'
 FOR=10s
-LOSES_WINDOWS=true
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 . "$HERE/nats-data.sh"
 

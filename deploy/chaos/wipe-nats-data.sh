@@ -6,7 +6,6 @@ ARGUMENTS='<region>'
 DETAILS='As after the loss of a disk. The region writes log and journal again from what it holds, and queues again
 what the database does not have. The data from before is set aside as jetstream.chaos beside it.'
 FOR=5s
-LOSES_WINDOWS=true
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 . "$HERE/nats-data.sh"
 
