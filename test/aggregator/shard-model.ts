@@ -10,7 +10,7 @@ import type { Mute, Policy, PolicyOf } from '../../src/moderation/policy.ts';
 
 const GRAINS_PER_TOKEN = 1000;
 
-/** One counting of taps of one emoji. What a session taps of one emoji in one second, without another in between, goes together. */
+/** One counting of taps of one emoji. What a viewer taps of one emoji in one second, without another in between, goes together. */
 interface Counting {
   readonly together: number;
   readonly stream: string;
@@ -35,7 +35,7 @@ export class ShardModel {
   state: ModelState = { sessions: new Map(), countings: [], totals: new Map(), windows: new Map() };
   #committed: ModelState = structuredClone(this.state);
   #buckets = new Map<string, { grains: number; at: number }>();
-  /** Session → the last counting. */
+  /** `stream viewer` → the last counting. */
   #last = new Map<string, Counting>();
   #countings = 0;
 
@@ -79,7 +79,7 @@ export class ShardModel {
       const counted = Math.min(left, count);
       left -= counted;
       if (counted === 0) continue;
-      this.#note({ together: this.#countings++, stream, viewer: batch.viewer, device: batch.device, emoji, at: now, left: counted }, session);
+      this.#note({ together: this.#countings++, stream, viewer: batch.viewer, device: batch.device, emoji, at: now, left: counted });
       this.#add(stream, emoji, now, counted);
     }
     return { kind: 'counted', accepted, clamped: taps - accepted, duplicate: false };
@@ -104,12 +104,11 @@ export class ShardModel {
     }
   }
 
-  #note(counting: Counting, session: string | null): void {
-    const key = `${counting.stream} ${session}`;
-    const last = session === null ? undefined : this.#last.get(key);
+  #note(counting: Counting): void {
+    const key = `${counting.stream} ${counting.viewer}`;
+    const last = this.#last.get(key);
     const isSame =
       last !== undefined &&
-      last.viewer === counting.viewer &&
       last.device === counting.device &&
       last.emoji === counting.emoji &&
       windowStartOf(last.at) === windowStartOf(counting.at);
