@@ -42,6 +42,8 @@ export interface Replicator {
   rowsWaiting(): number;
   /** At least the age of the oldest of them in milliseconds; 0 when there are none. */
   oldestDirtyMs(): number;
+  /** Since the own log took something, in milliseconds: heartbeats are due each `heartbeatMs`. */
+  silentMs(): number;
   /**
    * A document of this region has changed, come into being, or gone: it is read and published at the next
    * tick. False when too many wait. @throws when the key is none of a known kind
@@ -118,6 +120,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     },
     rowsWaiting: () => publisher.rowsWaiting,
     oldestDirtyMs: () => publisher.oldestDirtyMs(),
+    silentMs: () => publisher.silentMs(),
     markDocument: (key) => publisher.markDocument(key),
     holdsDocument: (key) => publisher.holdsDocument(key),
     documentsWaiting: () => publisher.documentsWaiting,

@@ -57,6 +57,7 @@ export class RowPublisher {
   /** The log holds everything that was counted before this time. */
   #wholeAt: number;
   #openedAt = -Infinity;
+  #writtenAt: number;
 
   /** `heard` tells how far the peers were heard. */
   constructor(replication: Replication, parts: RowPublisherParts, heard: () => readonly HeardOf[]) {
@@ -73,6 +74,7 @@ export class RowPublisher {
     });
     this.#surplus = new SurplusRows(replication.region, replication.ledger);
     this.#wholeAt = replication.runtime.clock.now();
+    this.#writtenAt = this.#wholeAt;
   }
 
   get recovered(): boolean {
@@ -107,6 +109,11 @@ export class RowPublisher {
   /** At least the age of the oldest change that the log lacks; 0 when it lacks none. */
   oldestDirtyMs(): number {
     return this.rowsWaiting === 0 ? 0 : this.#replication.runtime.clock.now() - this.#wholeAt;
+  }
+
+  /** Since the log took something. Heartbeats are due all the time, so that a log that is away is known also when nobody taps. */
+  silentMs(): number {
+    return this.#replication.runtime.clock.now() - this.#writtenAt;
   }
 
   /** Keeps rows of a peer in our log. They are published a few at a time. */
@@ -249,6 +256,7 @@ export class RowPublisher {
   #published(batch: Batch, composedAt: number): void {
     const { stats, options, runtime } = this.#replication;
     this.#failures = 0;
+    this.#writtenAt = runtime.clock.now();
     if (batch.whole) this.#wholeAt = composedAt;
     if (batch.heartbeat) {
       this.#heartbeatAt = composedAt;

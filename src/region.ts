@@ -170,7 +170,7 @@ export async function startRegion(
   let started = false;
   health.addReadiness('start', () => (started ? null : 'recovering what was committed before'));
   health.addReadiness('windows', () => (windows.full() ? 'the window queue takes no more windows' : null));
-  health.addReadiness('log', () => (replicator.oldestDirtyMs() > LOG_LATE_MS ? 'the own log cannot be written' : null));
+  health.addReadiness('log', () => (Math.max(replicator.oldestDirtyMs(), replicator.silentMs()) > LOG_LATE_MS ? 'the own log cannot be written' : null));
   void fenced.then((reason) => health.addLiveness('fence', () => reason));
   const admin = createAdminServer({ host: config.host, port: config.adminPort, health, metrics });
 

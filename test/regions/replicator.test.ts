@@ -112,14 +112,17 @@ describe('what a region publishes', () => {
     expect(stats.repairs).toBe(0);
   });
 
-  test('[REP-8] says what its log lacks: the age of the oldest row, from when the log fell silent', async () => {
+  test('[REP-8] says what its log lacks: the age of the oldest row, from when the log fell silent, and for how long it has been', async () => {
     world = await World.of(15);
     const { replicator } = world.process('us');
     await world.runtime.runFor(60_000);
     expect(replicator.oldestDirtyMs()).toBe(0);
+    expect(replicator.silentMs()).toBeLessThan(3000);
     world.network.log('us').setAvailable(false);
     await world.runtime.runFor(30_000);
     expect(replicator.oldestDirtyMs()).toBe(0);
+    // Though nobody taps.
+    expect(replicator.silentMs()).toBeGreaterThan(25_000);
     world.count('us', 'derby', 'heart', 1);
     await world.runtime.runFor(5000);
     expect(replicator.rowsWaiting()).toBe(1);
@@ -129,6 +132,7 @@ describe('what a region publishes', () => {
     await world.converge();
     await world.runtime.runFor(100);
     expect(replicator.oldestDirtyMs()).toBe(0);
+    expect(replicator.silentMs()).toBeLessThan(3000);
     // A row whose append fails is not forgotten while the log stays away.
     world.count('us', 'derby', 'heart', 1);
     world.network.log('us').setAvailable(false);

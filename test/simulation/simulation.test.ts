@@ -3,7 +3,7 @@ import { FAULT_KINDS, FIRST_KINDS, scenarioOf, type Scenario } from './faults.ts
 import { shrink } from './shrink.ts';
 import { simulate, simulateSeed, type Outcome } from './world.ts';
 
-const SEEDS = 120;
+const SEEDS = 200;
 const LIMIT_MS = 240_000;
 
 /** What must have happened for the seeds to prove anything, as the parts that it happened to have counted it. */
