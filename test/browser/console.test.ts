@@ -176,7 +176,7 @@ describe.skipIf(!browserAvailable)('console in Chromium', () => {
     world.plug('us');
     await inStep(page);
     await expect.poll(() => card(page, 'Who changed what').innerText(), WAIT).toContain('limit per viewer: taps a second 7');
-    expect(await page.locator('#banner').isHidden()).toBe(true);
+    await expect.poll(() => page.locator('#banner').isHidden(), WAIT).toBe(true);
   });
 
   it('[CONS-24] what viewers and moderators call themselves is text, wherever it is shown', async () => {
