@@ -2,16 +2,19 @@
  * The fan-out: one frame to every socket that watches its stream.
  *
  * A frame is encoded once per encoding in use, WebSocket header included, and the same bytes are
- * written to every socket. A socket whose buffer is full is passed over and, once it has drained,
+ * written to every socket, some of them in each turn of the event loop [EDGE-64]: who has not got a frame when the next one comes
+ * gets that instead. A socket whose buffer is full is passed over and, once it has drained,
  * gets the newest frame: at most one buffer of bytes (16 KiB) plus one frame waits for anybody.
  * A socket that takes in nothing for too long is cut, and so is one that lets too many answers wait.
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
+import type { Timers } from '../../regions/runtime.ts';
 import type { Level } from '../broadcaster/frame-feed.ts';
 import { encodeServerJson } from '../protocol/json-codec.ts';
 import type { FrameMessage, ServerMessage } from '../protocol/messages.ts';
 import { encodeServerMsgpack } from '../protocol/msgpack-codec.ts';
+import { Turns, type Crowd } from './fanout-turns.ts';
 import { BATCH_MS } from './frame-message.ts';
 
 export type Encoding = 'json' | 'msgpack';
@@ -47,8 +50,10 @@ export interface Member {
 /** Emoji id → glyph, in the order to show. */
 type Palette = ReadonlyMap<string, string>;
 
-interface Room {
+interface Room extends Crowd {
   readonly members: Set<Member>;
+  /** Goes on where it stopped, also with the next frame, so that nobody is the last each time. */
+  cursor: IterableIterator<Member>;
   frame: FrameMessage | null;
   version: number;
   /** Null when nobody said. */
@@ -62,13 +67,15 @@ interface Room {
 
 export class Fanout {
   readonly stats = { members: 0, framesPublished: 0, framesWritten: 0, framesSkipped: 0, frameBytes: 0, behind: 0, stuckSockets: 0 };
+  readonly #turns: Turns<Room>;
   readonly #rooms = new Map<StreamId, Room>();
   readonly #onViewers: (stream: StreamId, viewers: number) => void;
   readonly #idleSweepsMax: number;
   readonly #waitingBytesMax: number;
 
   /** Frames reach `join`ed sockets from then on; `idleSweepsMax` sweeps without progress cut one, and more than `waitingBytesMax` do. */
-  constructor(onViewers: (stream: StreamId, viewers: number) => void = () => {}, idleSweepsMax = 30, waitingBytesMax = Infinity) {
+  constructor(timers: Timers, onViewers: (stream: StreamId, viewers: number) => void = () => {}, idleSweepsMax = 30, waitingBytesMax = Infinity) {
+    this.#turns = new Turns(timers, (room) => this.#visitNext(room));
     this.#onViewers = onViewers;
     this.#idleSweepsMax = idleSweepsMax;
     this.#waitingBytesMax = waitingBytesMax;
@@ -85,7 +92,7 @@ export class Fanout {
   ): Member {
     let room = this.#rooms.get(stream);
     if (room === undefined) {
-      room = { members: new Set(), frame: null, version: 0, palette: null, paletteVersion: 0, bytes: { json: null, msgpack: null }, pacedBytes: { json: null, msgpack: null } };
+      room = emptyRoom();
       this.#rooms.set(stream, room);
     }
     adoptPalette(room, palette);
@@ -103,6 +110,8 @@ export class Fanout {
       idleSweeps: 0,
     };
     room.members.add(member);
+    // Stands in the way of those who wait, and needs nothing itself: its welcome told the newest.
+    if (room.left > 0) room.left += 1;
     this.stats.members += 1;
     this.#onViewers(stream, room.members.size);
     return member;
@@ -114,7 +123,11 @@ export class Fanout {
     member.isMember = false;
     if (member.isBehind) this.stats.behind -= 1;
     this.stats.members -= 1;
-    if (room.members.size === 0) this.#rooms.delete(member.stream);
+    if (room.members.size === 0) {
+      this.#rooms.delete(member.stream);
+      room.left = 0;
+      this.#turns.remove(room);
+    }
     this.#onViewers(member.stream, room.members.size);
   }
 
@@ -123,6 +136,7 @@ export class Fanout {
     return this.#rooms.get(stream)?.frame ?? null;
   }
 
+  /** It is written in the next turns. */
   publish(stream: StreamId, frame: FrameMessage, palette: Palette | null = null): void {
     const room = this.#rooms.get(stream);
     if (room === undefined) return;
@@ -134,10 +148,15 @@ export class Fanout {
     room.pacedBytes.json = null;
     room.pacedBytes.msgpack = null;
     this.stats.framesPublished += 1;
-    for (const member of room.members) {
-      if (member.isBehind) this.stats.framesSkipped += 1;
-      else this.#write(room, member);
-    }
+    this.stats.framesSkipped += room.left;
+    room.left = room.members.size;
+    this.#turns.add(room);
+  }
+
+  /** Writes the newest frame at once, where it was not written yet: for who is about to be closed. */
+  catchUp(member: Member): void {
+    const room = this.#rooms.get(member.stream);
+    if (room !== undefined && member.isMember && !member.isBehind && member.version !== room.version) this.#write(room, member);
   }
 
   /** Call it every second or so. */
@@ -155,6 +174,18 @@ export class Fanout {
         socket.destroy();
       }
     }
+  }
+
+  #visitNext(room: Room): void {
+    let next = room.cursor.next();
+    if (next.done === true) {
+      room.cursor = room.members.values();
+      next = room.cursor.next();
+    }
+    const member: Member = next.value;
+    if (member.version === room.version) return;
+    if (member.isBehind) this.stats.framesSkipped += 1;
+    else this.#write(room, member);
   }
 
   #write(room: Room, member: Member): void {
@@ -194,6 +225,21 @@ export class Fanout {
     // A level changes for a whole region, when it can bear little: what all are told is made once.
     return isPaletteNew ? paced() : (room.pacedBytes[member.encoding] ??= paced());
   }
+}
+
+function emptyRoom(): Room {
+  const members = new Set<Member>();
+  return {
+    members,
+    cursor: members.values(),
+    left: 0,
+    frame: null,
+    version: 0,
+    palette: null,
+    paletteVersion: 0,
+    bytes: { json: null, msgpack: null },
+    pacedBytes: { json: null, msgpack: null },
+  };
 }
 
 function adoptPalette(room: Room, palette: Palette | null): void {

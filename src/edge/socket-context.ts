@@ -5,6 +5,7 @@ import type { Timers } from '../../regions/runtime.ts';
 import type { Ingest } from '../aggregator/ingest.ts';
 import type { StreamState } from '../moderation/policy.ts';
 import type { Authenticator } from './auth.ts';
+import type { Member } from './fanout.ts';
 import type { EdgeLimits } from './options.ts';
 
 export interface SocketContext {
@@ -12,6 +13,8 @@ export interface SocketContext {
   readonly authenticator: Authenticator;
   readonly limits: EdgeLimits;
   readonly stateOf: (stream: StreamId) => StreamState;
+  /** Writes the newest frame to who waits for it yet. */
+  readonly catchUp: (member: Member) => void;
   readonly now: () => number;
   readonly timers: Timers;
   /** Uniform in [0, 1). */

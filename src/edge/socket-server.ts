@@ -47,7 +47,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
   const { config, feed, runtime, log } = options;
   const webSockets = new WebSocketServer(webSocketOptions());
   const counts = new ViewerCounts(runtime.timers, (stream, viewers) => feed.watch(stream, viewers));
-  const fanout = new Fanout((stream, viewers) => counts.set(stream, viewers), Math.ceil(limits.stuckMs / SWEEP_MS), limits.waitingBytesMax);
+  const fanout = new Fanout(runtime.timers, (stream, viewers) => counts.set(stream, viewers), Math.ceil(limits.stuckMs / SWEEP_MS), limits.waitingBytesMax);
   const sockets = new Set<ViewerSocket>();
   /** Welcomes that wait for the same frame share one question to the feed. */
   const readings = new Map<StreamId, Promise<FrameMessage>>();
@@ -57,6 +57,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     authenticator,
     limits,
     stateOf: (stream) => options.policyOf(stream).state,
+    catchUp: (member) => fanout.catchUp(member),
     now: () => runtime.clock.now(),
     timers: runtime.timers,
     random: () => runtime.random.next(),

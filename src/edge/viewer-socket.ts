@@ -148,7 +148,9 @@ export class ViewerSocket {
   /** After the last frame and the last answers. */
   #end(): void {
     this.#endedSweeps += 1;
-    if (this.#endedSweeps > ENDED_SWEEPS && this.inFlight === 0) this.#refuse('stream-ended', 'The stream has ended.');
+    if (this.#endedSweeps <= ENDED_SWEEPS || this.inFlight > 0) return;
+    if (this.member !== null) this.#context.catchUp(this.member);
+    this.#refuse('stream-ended', 'The stream has ended.');
   }
 
   #onMessage(data: Buffer, isBinary: boolean): void {

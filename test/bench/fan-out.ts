@@ -15,6 +15,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Server as SocketIo } from 'socket.io';
 import { parseStreamId } from '../../crdt/ids.ts';
+import { realRuntime } from '../../src/base/runtime.ts';
 import { Fanout, webSocketMessage } from '../../src/edge/fanout.ts';
 import type { FrameMessage } from '../../src/protocol/messages.ts';
 import { NotMeasurable, collectGarbage, median, type Benchmark } from './measure.ts';
@@ -47,7 +48,7 @@ function frameOf(number: number): FrameMessage {
 }
 
 async function startOwn(cleanups: Cleanup[]): Promise<Sender> {
-  const fanout = new Fanout();
+  const fanout = new Fanout(realRuntime.timers);
   const server = net.createServer({ noDelay: true }, (socket) => {
     socket.on('error', () => {});
     fanout.join(STREAM, socket, 'msgpack');

@@ -266,6 +266,7 @@ it('[EDGE-39] tells the pace when the level changes', async () => {
   const ann = await player().welcomed();
   region.frame = { level: 'hearts' };
   region.publish('derby');
+  await eventually(() => expect(ann.of('frame')).toHaveLength(1));
   region.publish('derby');
   await eventually(() => expect(ann.of('frame')).toHaveLength(2));
   expect(ann.messages.slice(1).map((message) => message.type)).toEqual(['pace', 'frame', 'frame']);
