@@ -196,6 +196,7 @@ describe('the window publisher', () => {
     expect(publisher.stats.pendingRecords).toBe(2);
     expect(publisher.full()).toBe(false);
     expect(publisher.storedBefore(ACTOR)).toBe(START_MS);
+    expect(publisher.queuedBefore()).toBe(START_MS);
     queue.refusing = false;
     await runtime.runFor(20_000);
     expect(queue.taken).toEqual([
@@ -213,6 +214,7 @@ describe('the window publisher', () => {
     await runtime.run(START_MS + 5000);
     expect(queue.taken).toEqual([]);
     expect(publisher.storedBefore(ACTOR)).toBe(START_MS);
+    expect(publisher.queuedBefore()).toBe(START_MS);
     publisher.add(second!);
     inFlight = null;
     await runtime.runFor(300);
