@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 import { ClosingLineReporter } from './test/support/closing-line-reporter.ts';
 
-/** Tests that start no servers: their files share a process, and what it has loaded. */
-const PURE = 'test/{aggregator,antispam,base,broadcaster,crdt,hot-store,moderation,protocol,simulation}/**/!(*.nats).test.ts';
+/** Rooms whose tests start whole processes and browsers: each file in a process of its own. */
+const APART = ['test/browser/**', 'test/hostile/**', 'test/integration/**'];
 
 export default defineConfig({
   test: {
@@ -16,8 +16,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
     projects: [
-      { extends: true, test: { name: 'pure', include: [PURE], isolate: false } },
-      { extends: true, test: { name: 'real', include: ['test/**/*.test.ts'], exclude: [PURE] } },
+      // What they have loaded is most of the work of a file, so all others share processes.
+      { extends: true, test: { name: 'shared', include: ['test/**/*.test.ts'], exclude: APART, isolate: false } },
+      { extends: true, test: { name: 'apart', include: APART.map((room) => `${room}/*.test.ts`) } },
     ],
   },
 });
