@@ -187,7 +187,7 @@ export async function startRegion(
   metrics.registerStats('ladder', () => ladder.stats, LADDER_GAUGES);
   metrics.registerStats('windows', () => windows.stats, ['pendingRecords', 'openRecords', 'oldestPendingAgeMs', 'unstoredRecords', 'full']);
   if (persister !== null) metrics.registerStats('persister', () => persister.stats, ['recordsBehind', 'oldestAgeMs']);
-  metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'behind', 'held', 'inFlight', 'postsInFlight', 'arrivalsWaiting']);
+  metrics.registerStats('edge', () => edge.stats, ['sockets', 'members', 'behind', 'roomsWaiting', 'visitsWaiting', 'held', 'inFlight', 'postsInFlight', 'arrivalsWaiting']);
   const { ledger, ends } = core;
   const streamStats = () => ({ held: ledger.streamCount, ended: ends.size, forgotten: ledger.forgottenCount, removalsWaiting: replicator.removalsWaiting() });
   metrics.registerStats('streams', streamStats, ['held', 'ended', 'forgotten', 'removalsWaiting']);

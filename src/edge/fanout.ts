@@ -66,7 +66,18 @@ interface Room extends Crowd {
 }
 
 export class Fanout {
-  readonly stats = { members: 0, framesPublished: 0, framesWritten: 0, framesSkipped: 0, frameBytes: 0, behind: 0, stuckSockets: 0 };
+  /** Gauges are `members`, `behind`, `roomsWaiting` and `visitsWaiting`: streams that wait for turns, and visits that are left in them. */
+  readonly stats = {
+    members: 0,
+    framesPublished: 0,
+    framesWritten: 0,
+    framesSkipped: 0,
+    frameBytes: 0,
+    behind: 0,
+    stuckSockets: 0,
+    roomsWaiting: 0,
+    visitsWaiting: 0,
+  };
   readonly #turns: Turns<Room>;
   readonly #rooms = new Map<StreamId, Room>();
   readonly #onViewers: (stream: StreamId, viewers: number) => void;
@@ -111,7 +122,7 @@ export class Fanout {
     };
     room.members.add(member);
     // Stands in the way of those who wait, and needs nothing itself: its welcome told the newest.
-    if (room.left > 0) room.left += 1;
+    if (room.left > 0) this.#setLeft(room, room.left + 1);
     this.stats.members += 1;
     this.#onViewers(stream, room.members.size);
     return member;
@@ -125,7 +136,7 @@ export class Fanout {
     this.stats.members -= 1;
     if (room.members.size === 0) {
       this.#rooms.delete(member.stream);
-      room.left = 0;
+      this.#setLeft(room, 0);
       this.#turns.remove(room);
     }
     this.#onViewers(member.stream, room.members.size);
@@ -149,7 +160,7 @@ export class Fanout {
     room.pacedBytes.msgpack = null;
     this.stats.framesPublished += 1;
     this.stats.framesSkipped += room.left;
-    room.left = room.members.size;
+    this.#setLeft(room, room.members.size);
     this.#turns.add(room);
   }
 
@@ -176,7 +187,17 @@ export class Fanout {
     }
   }
 
+  #setLeft(room: Room, left: number): void {
+    this.stats.visitsWaiting += left - room.left;
+    if (room.left === 0 && left > 0) this.stats.roomsWaiting += 1;
+    if (room.left > 0 && left === 0) this.stats.roomsWaiting -= 1;
+    room.left = left;
+  }
+
+  /** What is left was lowered already. */
   #visitNext(room: Room): void {
+    this.stats.visitsWaiting -= 1;
+    if (room.left === 0) this.stats.roomsWaiting -= 1;
     let next = room.cursor.next();
     if (next.done === true) {
       room.cursor = room.members.values();

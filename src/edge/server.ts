@@ -32,7 +32,7 @@ export interface Edge {
    * within `drainMs` (default: at once), and who has not gone about `graceMs` later is cut.
    */
   stop(options: { readonly graceMs: number; readonly drainMs?: number }): Promise<void>;
-  /** Gauges are `sockets`, `members`, `inFlight`, `postsInFlight` and `arrivalsWaiting`; the rest are counters. */
+  /** Gauges are those of the fan-out, `sockets`, `held`, `inFlight`, `postsInFlight` and `arrivalsWaiting`; the rest are counters. */
   readonly stats: Readonly<SocketStats & Fanout['stats'] & PostStats & Door['stats'] & Arrivals['stats']>;
   /** Of the moderators' sockets; a gauge is `sockets`. */
   readonly controlStats: Readonly<ControlStats> | null;

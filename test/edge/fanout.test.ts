@@ -334,6 +334,29 @@ describe('fan-out', () => {
     expect([turns.waiting, fanout.stats.members]).toEqual([0, 0]);
   });
 
+  it('[EDGE-65] how many streams wait for turns, and how many visits are left, can be read at any time', () => {
+    const { turns, fanout, crowd } = setUp();
+    const gala = 'gala' as StreamId;
+    const waiting = (): number[] => [fanout.stats.roomsWaiting, fanout.stats.visitsWaiting];
+    const members = Array.from({ length: 2 * VISITS_PER_TURN }, () => fanout.join(derby, new FakeSocket(), 'json'));
+    crowd(3 * VISITS_PER_TURN, gala);
+    expect(waiting()).toEqual([0, 0]);
+    fanout.publish(derby, frame(1));
+    fanout.publish(gala, frame(1));
+    expect(waiting()).toEqual([2, 5 * VISITS_PER_TURN]);
+    turns.turn();
+    turns.turn();
+    expect(waiting()).toEqual([2, 3 * VISITS_PER_TURN]);
+    // A newer frame starts anew; who comes stands in the way; who leaves is visited no more only when nobody stays.
+    fanout.publish(derby, frame(2));
+    fanout.join(gala, new FakeSocket(), 'json');
+    expect(waiting()).toEqual([2, 4 * VISITS_PER_TURN + 1]);
+    for (const member of members) fanout.leave(member);
+    expect(waiting()).toEqual([1, 2 * VISITS_PER_TURN + 1]);
+    turns.run();
+    expect(waiting()).toEqual([0, 0]);
+  });
+
   it('[EDGE-64] a crowd that leaves as a whole ends what was being written to it', () => {
     const { turns, fanout } = setUp();
     const members = Array.from({ length: 2 * VISITS_PER_TURN }, () => fanout.join(derby, new FakeSocket(), 'json'));
