@@ -40,7 +40,7 @@ export interface ClaimPage {
  * `keep`: never counted here before the claimant did, and never will be. `counted`: counted here, all but
  * `clamped` taps of it. `unknown`: nobody here remembers; it will not be counted from now on.
  */
-export const VERDICTS = ['keep', 'counted', 'unknown'] as const;
+const VERDICTS = ['keep', 'counted', 'unknown'] as const;
 
 export interface Verdict extends Numbered {
   readonly verdict: (typeof VERDICTS)[number];

@@ -45,15 +45,15 @@ export interface HeardOf {
 
 /** The digest of no streams. */
 export const NOTHING_FORGOTTEN = '0'.repeat(16);
-export const HEARTBEAT_VERSION = 4;
+const HEARTBEAT_VERSION = 4;
 const VERSION_WITHOUT_DOCUMENTS = 1;
 const VERSION_WITHOUT_FORGOTTEN = 2;
 const VERSION_WITHOUT_HEARD = 3;
 const FIELDS_OF_VERSION: Readonly<Record<number, number>> = { 1: 4, 2: 5, 3: 6, 4: 7 };
-export const HEARTBEAT_ACTORS_MAX = 1024;
+const HEARTBEAT_ACTORS_MAX = 1024;
 export const HEARTBEAT_STREAMS_MAX = 4096;
-export const HEARTBEAT_REGIONS_MAX = 256;
-export const HEARTBEAT_BYTES_MAX = 512 * 1024;
+const HEARTBEAT_REGIONS_MAX = 256;
+const HEARTBEAT_BYTES_MAX = 512 * 1024;
 
 /** Bytes that are no heartbeat. */
 export class MalformedHeartbeat extends Error {

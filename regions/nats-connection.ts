@@ -36,10 +36,8 @@ export interface StreamSpec {
 export interface StreamState {
   /** When the stream was created, as the server words it: which life of the stream this is. */
   readonly created: string;
-  readonly firstSequence: number;
   readonly lastSequence: number;
   readonly messages: number;
-  readonly bytes: number;
 }
 
 export interface StoredMessage {
@@ -82,9 +80,9 @@ export interface NatsConnection {
   publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<Published>;
   /**
    * Visits every message kept up to the last one at the call, in order, and answers that last
-   * sequence. Complete, or rejected.
+   * sequence. Complete, or rejected. Only those after a sequence, of a stream of which none but the oldest are removed.
    */
-  replay(stream: string, visit: (message: StoredMessage) => void): Promise<number>;
+  replay(stream: string, visit: (message: StoredMessage) => void, afterSequence?: number): Promise<number>;
   /**
    * Messages after `fromSequence`, in order, as they come. Resolves when aborted; rejects when the
    * connection is lost, silent for 3 s, or anything may have been left out.
@@ -248,12 +246,12 @@ class Connection implements NatsConnection {
     return this.#publisher.publish(subject, payload, options);
   }
 
-  async replay(stream: string, visit: (message: StoredMessage) => void): Promise<number> {
+  async replay(stream: string, visit: (message: StoredMessage) => void, afterSequence = 0): Promise<number> {
     const before = await this.#knownState(stream);
     const last = before.lastSequence;
-    if (before.messages === 0) return last;
+    if (before.messages === 0 || last <= afterSequence) return last;
     let visited = 0;
-    await this.#read(stream, 0, REPLAY_HEARTBEAT_MS, new AbortController().signal, (stop) => ({
+    await this.#read(stream, afterSequence, REPLAY_HEARTBEAT_MS, new AbortController().signal, (stop) => ({
       room: () => FOLLOW_BATCH_MAX,
       messages: (batch) => {
         for (const message of batch) {
@@ -269,7 +267,7 @@ class Connection implements NatsConnection {
     }));
     const after = await this.#knownState(stream);
     // What is kept now and was kept then must have been visited.
-    const owed = after.messages - (after.lastSequence - last);
+    const owed = Math.min(after.messages - (after.lastSequence - last), last - afterSequence);
     if (after.created !== before.created || visited < owed) {
       throw new NatsUnavailable(`replay of ${stream}: ${visited} of ${owed} messages`);
     }
@@ -365,6 +363,6 @@ function ephemeral(fromSequence: number): Partial<ConsumerConfig> {
 }
 
 function stateOf(info: StreamInfo): StreamState {
-  const { first_seq, last_seq, messages, bytes } = info.state;
-  return { created: info.created, firstSequence: first_seq, lastSequence: last_seq, messages, bytes };
+  const { last_seq, messages } = info.state;
+  return { created: info.created, lastSequence: last_seq, messages };
 }

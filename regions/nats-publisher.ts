@@ -29,7 +29,6 @@ export interface PublishOptions {
 
 export interface Published {
   readonly sequence: number;
-  readonly duplicate: boolean;
 }
 
 interface Pending {
@@ -120,8 +119,8 @@ function conditions({ expectLastSequence, messageId }: PublishOptions): { readon
 function parseAcknowledgement(message: Msg): Published | { readonly code: number; readonly reason: string } {
   if (message.headers?.code === 503) return { code: 503, reason: 'no stream takes this subject' };
   try {
-    const answer = message.json<{ seq?: number; duplicate?: boolean; error?: { err_code?: number; description?: string } }>();
-    if (answer.error === undefined && answer.seq !== undefined) return { sequence: answer.seq, duplicate: answer.duplicate === true };
+    const answer = message.json<{ seq?: number; error?: { err_code?: number; description?: string } }>();
+    if (answer.error === undefined && answer.seq !== undefined) return { sequence: answer.seq };
     return { code: answer.error?.err_code ?? 0, reason: answer.error?.description ?? 'no sequence' };
   } catch {
     return { code: 0, reason: 'not an acknowledgement' };

@@ -195,9 +195,8 @@ export class PeerFollower {
   }
 
   #hear(heartbeat: Heartbeat): void {
-    const { ledger, runtime, options, stats, log } = this.#replication;
+    const { ledger, stats, log } = this.#replication;
     this.#viewers = new Map(heartbeat.viewers);
-    options.observeHeartbeatAge?.(this.#peer, Math.max(0, runtime.clock.now() - heartbeat.at));
     const { digest, actors, documents, forgotten = NOTHING_FORGOTTEN } = heartbeat;
     // What the log lacks itself proves nothing, neither that all is well nor that anything was lost.
     const documentsMatch = documents === null ? null : documents === undefined || this.#documents.matches(documents);

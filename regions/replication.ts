@@ -35,10 +35,6 @@ export interface ReplicationOptions {
   /** How long a stop may wait for the log to take the last rows. */
   readonly flushMs: number;
   readonly backoff: BackoffLimits;
-  /** Told how long each append took. */
-  readonly observeAppend?: (durationMs: number) => void;
-  /** Told the age of each heartbeat when it arrives, by the two regions' clocks. */
-  readonly observeHeartbeatAge?: (peer: string, ageMs: number) => void;
 }
 
 export const REPLICATION_DEFAULTS: ReplicationOptions = Object.freeze({

@@ -254,7 +254,7 @@ export class RowPublisher {
   }
 
   #published(batch: Batch, composedAt: number): void {
-    const { stats, options, runtime } = this.#replication;
+    const { stats, runtime } = this.#replication;
     this.#failures = 0;
     this.#writtenAt = runtime.clock.now();
     if (batch.whole) this.#wholeAt = composedAt;
@@ -268,7 +268,6 @@ export class RowPublisher {
     this.#documents.published(batch.documents, composedAt);
     stats.documentsPublished += batch.documents.versions.length;
     for (const { payload } of batch.messages) stats.bytesPublished += payload.length;
-    options.observeAppend?.(runtime.clock.now() - composedAt);
   }
 
   async #open(): Promise<void> {

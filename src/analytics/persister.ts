@@ -20,7 +20,6 @@ export interface PersisterOptions {
   readonly log: Log;
   /** Told what the database has. */
   readonly onStored?: (records: readonly WindowRecord[]) => void;
-  readonly observeStoreMs?: (milliseconds: number) => void;
 }
 
 export class Persister {
@@ -79,14 +78,12 @@ export class Persister {
   }
 
   async #storeUntilDone(records: readonly WindowRecord[]): Promise<void> {
-    const { store, runtime, log, onStored, observeStoreMs } = this.#options;
+    const { store, runtime, log, onStored } = this.#options;
     const { signal } = this.#stopping;
     this.#oldestAtHand = records.reduce((oldest, record) => Math.min(oldest, record.windowStart), Infinity);
     for (let failures = 1; ; failures++) {
       try {
-        const startedAt = runtime.clock.now();
         await store.store(records);
-        observeStoreMs?.(runtime.clock.now() - startedAt);
         this.#counters.storedRecords += records.length;
         this.#oldestAtHand = null;
         onStored?.(records);

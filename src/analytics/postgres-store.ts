@@ -84,16 +84,13 @@ export interface PostgresStoreOptions {
   readonly answerMsMax?: number;
 }
 
-export interface PostgresStore extends WindowStore, ChangeStore {
-  readonly stats: { readonly storedRows: number; readonly failures: number };
-}
+export interface PostgresStore extends WindowStore, ChangeStore {}
 
 export function createPostgresStore(options: PostgresStoreOptions): PostgresStore {
   return new Store(options);
 }
 
 class Store implements PostgresStore {
-  readonly stats = { storedRows: 0, failures: 0 };
   readonly #pool: Pool;
 
   constructor({ url, log, connectionsMax, answerMsMax }: PostgresStoreOptions) {
@@ -113,9 +110,7 @@ class Store implements PostgresStore {
   async store(records: readonly WindowRecord[]): Promise<void> {
     const rows = windowRows(records);
     for (let from = 0; from < rows.length; from += ROWS_PER_STATEMENT_MAX) {
-      const chunk = rows.slice(from, from + ROWS_PER_STATEMENT_MAX);
-      await this.#query(UPSERT, columnsOf(chunk));
-      this.stats.storedRows += chunk.length;
+      await this.#query(UPSERT, columnsOf(rows.slice(from, from + ROWS_PER_STATEMENT_MAX)));
     }
   }
 
@@ -160,7 +155,6 @@ class Store implements PostgresStore {
     try {
       return (await this.#pool.query<Row>(text, [...parameters])).rows;
     } catch (error) {
-      this.stats.failures += 1;
       throw new WindowStoreUnavailable(error instanceof Error ? error.message : String(error), { cause: error });
     }
   }

@@ -9,7 +9,7 @@ import type { ActorId } from '../../crdt/actor.ts';
 import type { WindowRecord } from './window-record.ts';
 import type { ClosedWindow } from './windows.ts';
 
-export const UNSTORED_RECORDS_MAX = 100_000;
+const UNSTORED_RECORDS_MAX = 100_000;
 
 export class UnstoredWindows {
   /** In the order in which they came; several of a window that was corrected later. */

@@ -29,8 +29,7 @@ export interface FlaggedViewer {
   readonly tapsPerSecond: number;
   /** Taps acknowledged as clamped because nobody believed them. */
   readonly shadowedTaps: number;
-  readonly cellMs: number;
-  /** Taps in each of the last cells, oldest first. */
+  /** Taps in each of the last cells of `CELL_MS`, oldest first. */
   readonly cells: readonly number[];
   /** How many intervals between batches fell in each class of `INTERVAL_CLASSES_MS`, and beyond. */
   readonly intervals: readonly number[];
@@ -115,7 +114,7 @@ export class FlaggedViewers {
         const { cells } = evidence;
         const active = cells.filter((taps) => taps > 0);
         const tapsPerSecond = active.length === 0 ? 0 : active.reduce((sum, taps) => sum + taps, 0) / ((active.length * CELL_MS) / 1000);
-        return { viewer, ...evidence, intervals: [...evidence.intervals], tapsPerSecond: Math.round(tapsPerSecond * 10) / 10, cellMs: CELL_MS };
+        return { viewer, ...evidence, intervals: [...evidence.intervals], tapsPerSecond: Math.round(tapsPerSecond * 10) / 10 };
       })
       .sort((one, other) => other.score - one.score || (one.viewer < other.viewer ? -1 : 1));
   }

@@ -51,7 +51,7 @@ const DEVICE = SUSPICION + 1;
 const ADDRESS = DEVICE + 1;
 /** What somebody else remembers of the viewer, beside what is touched anyway; 0 when the row is new. */
 const MEMO = ADDRESS + 1;
-export const MEMO_COLUMNS = 4;
+const MEMO_COLUMNS = 4;
 const VIEWER_COLUMNS = MEMO + MEMO_COLUMNS;
 
 const CADENCE_INTERVALS_MIN = 48;

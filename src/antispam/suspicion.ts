@@ -83,7 +83,7 @@ export function reasonsOf(noticed: number): Reason[] {
   return REASONS.filter((reason) => (noticed & NOTICED[reason]) !== 0);
 }
 
-export function weightOf(noticed: number): number {
+function weightOf(noticed: number): number {
   let weight = 0;
   for (let index = 0; index < REASONS.length; index++) {
     if ((noticed & (1 << index)) !== 0) weight += WEIGHTS[REASONS[index]!];

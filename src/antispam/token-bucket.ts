@@ -14,7 +14,7 @@ import type { RateLimit } from '../moderation/policy.ts';
 const COLUMNS = 2;
 const FULL_AT = FIRST_COLUMN / 2;
 /** Where the columns of whoever shares the rows start. */
-export const SHARED_COLUMN = FIRST_COLUMN + COLUMNS;
+const SHARED_COLUMN = FIRST_COLUMN + COLUMNS;
 /** Who goes on tapping keeps the bucket, which is cheaper than making it anew each time. */
 const KEPT_FULL_MS = 60_000;
 const SWEPT_PER_INSERT = 4;
@@ -57,11 +57,6 @@ export class TokenBuckets {
   /** Where the shared columns of a bucket start in `rows`. */
   row(bucket: number): number {
     return bucket * this.#table.stride + SHARED_COLUMN;
-  }
-
-  /** Who the bucket is of. */
-  ownerOf(bucket: number): string {
-    return this.#table.textOf(bucket);
   }
 
   /**

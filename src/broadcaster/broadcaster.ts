@@ -33,7 +33,7 @@ export interface BroadcasterOptions {
 /** Ticks from one frame of a stream to the next, on each rung; at `static` nothing but what players need to tell a broken connection. */
 const TICKS_PER_FRAME: { readonly [level in Level]: number } = { exact: 1, relaxed: 2, hearts: 3, static: Infinity };
 
-export const BROADCASTER_DEFAULTS: BroadcasterOptions = Object.freeze({
+const BROADCASTER_DEFAULTS: BroadcasterOptions = Object.freeze({
   frameMs: 200,
   keepAliveMs: 2_000,
   timeConstantMs: 1_000,

@@ -7,11 +7,11 @@
  */
 
 /** A peer speaks every second. Beyond this it missed more than a busy machine explains: it is behind. */
-export const BEHIND_MS = 3_000;
+const BEHIND_MS = 3_000;
 /** Beyond this players should say that a region is missing. */
-export const LOST_MS = 10_000;
+const LOST_MS = 10_000;
 /** How long a region that is heard again counts as late. */
-export const CATCH_UP_MS = 2_000;
+const CATCH_UP_MS = 2_000;
 
 export interface Lateness {
   observe(staleness: Readonly<Record<string, number | null>>, at: number): void;

@@ -44,7 +44,7 @@ const BLOCKED_AFTER = 3;
 const CODE_NAMES = new Map<number, string>(Object.entries(CLOSE_CODES).map(([name, code]) => [code, name]));
 
 /** Full jitter: anywhere between nothing and a ceiling that doubles, so that a crowd does not return as one. */
-export function waitMs(round: number, random: Random): number {
+function waitMs(round: number, random: Random): number {
   return random.next() * Math.min(WAIT_MS_MAX, WAIT_MS_FIRST * 2 ** (round - 1));
 }
 

@@ -11,7 +11,7 @@ import { REACTIONS_PER_BATCH_MAX, TAPS_PER_REACTION_MAX, VIA_MAX } from '../prot
 import { PROBLEM_MEDIA_TYPE } from '../protocol/problems.ts';
 import { Problem } from './problem.ts';
 
-export const ID_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
+const ID_PATTERN = '^[A-Za-z0-9_-]{1,64}$';
 /** Reactions in one POST at most. */
 export const REACTIONS_PER_POST_MAX = 100;
 

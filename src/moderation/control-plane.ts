@@ -29,9 +29,9 @@ import { EMPTY_CONTENT, derivePolicy, streamDocument, subjectOfDocument, type Co
 import type { BasePolicy, Policy, PolicyOf } from './policy.ts';
 
 /** Documents at most; beyond them no stream gets a document of its own. */
-export const DOCUMENTS_MAX = 100_000;
+const DOCUMENTS_MAX = 100_000;
 /** A mute that ended is kept for as long as a region that was cut off may yet learn of it. */
-export const OVER_MUTES_KEPT_MS = 2 * 60 * 60_000;
+const OVER_MUTES_KEPT_MS = 2 * 60 * 60_000;
 const REFUSAL_LOG_INTERVAL_MS = 10_000;
 
 export interface ControlPlaneParts {

@@ -11,7 +11,7 @@ import { IdSet } from '../../crdt/id-set.ts';
 import { isId, type StreamId } from '../../crdt/ids.ts';
 
 /** Beyond these, documents of ended streams stay. */
-export const ENDED_MAX = 1_000_000;
+const ENDED_MAX = 1_000_000;
 /** What other regions list is taken beyond that, so that regions which filled their lists apart still agree. */
 const JOINED_MAX = 2 * ENDED_MAX;
 const PAGE_BYTES = 16 * 1024;

@@ -77,7 +77,7 @@ const DEFAULT_PALETTE = [
   ['sad', '😢'],
 ] as unknown as readonly (readonly [EmojiId, string])[];
 export const PALETTE_MAX = 64;
-export const GLYPH_CHARACTERS_MAX = 32;
+const GLYPH_CHARACTERS_MAX = 32;
 export const RATE_MAX = 1e6;
 export const SPREAD_MAX = 256;
 

@@ -16,7 +16,6 @@ const BOT: FlaggedViewer = {
   samples: 7,
   tapsPerSecond: 5,
   shadowedTaps: 40,
-  cellMs: 6000,
   cells: [0, 30, 30],
   intervals: [0, 7],
 };

@@ -14,7 +14,6 @@ import { Supervised } from './supervised.ts';
 export interface DevDatabase {
   readonly name: string;
   readonly url: string;
-  readonly pid: number | null;
   /** Null when it is not ours to break. */
   readonly process: Supervised | null;
   /** Resolves when it can be used; rejects when it cannot. */
@@ -36,7 +35,6 @@ export function useDatabase(url: string): DevDatabase {
   return {
     name: `${hostname}:${port || 5432}${pathname}`,
     url,
-    pid: null,
     process: null,
     ready,
     stop: async () => undefined,
@@ -59,9 +57,6 @@ export async function startDatabase(folder: string, runtime: Runtime, say: (line
   return {
     name: 'PGlite (embedded, for trying out)',
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
-    get pid() {
-      return supervised.pid;
-    },
     process: supervised,
     ready,
     stop: () => supervised.stop(),

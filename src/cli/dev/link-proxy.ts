@@ -24,12 +24,10 @@ export interface LinkProxyOptions {
 }
 
 /** `mute`: what the client sends is lost; `deaf`: what it should hear. */
-export type LinkState = 'open' | 'cut' | 'mute' | 'deaf';
+type LinkState = 'open' | 'cut' | 'mute' | 'deaf';
 
 export interface LinkProxy {
   readonly port: number;
-  readonly state: LinkState;
-  readonly delayMs: number;
   readonly connections: number;
   cut(): void;
   /** Loses one way only. */

@@ -21,7 +21,7 @@ export interface TraceEvent {
   readonly count: number;
 }
 
-export const TRACE_HEADER = 't_ms,viewer,emoji,count';
+const TRACE_HEADER = 't_ms,viewer,emoji,count';
 const LINE_CHARACTERS_MAX = 512;
 
 export class MalformedTrace extends CommandFailure {

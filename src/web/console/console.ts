@@ -92,12 +92,12 @@ function signIn(reason: string): void {
   });
 }
 
-function open({ region, who }: Overview): void {
+function open({ who }: Overview): void {
   // Who may moderate a few streams has no business with all.
   if (who !== null && who.role !== 'admin' && who.streams !== '*' && selected() === null) select(who.streams[0] ?? null);
   setState(main, 'open');
   list = createStreamList(select);
-  panel = createPanel({ api, desk, region, by: () => overview?.who?.sub ?? 'anybody', now: () => Math.round(Date.now() + clockAheadMs), say });
+  panel = createPanel({ api, desk, by: () => overview?.who?.sub ?? 'anybody', now: () => Math.round(Date.now() + clockAheadMs), say });
   main.replaceChildren(list.root, panel.root);
   showSelected();
 }

@@ -60,11 +60,6 @@ export class Desk {
     this.#parts.onChange();
   }
 
-  close(): void {
-    for (const { sync } of this.#open.values()) sync.stop();
-    this.#open.clear();
-  }
-
   #connect(name: string, doc: Y.Doc): OpenDocument {
     const sync = syncDocument({
       doc,

@@ -7,7 +7,6 @@ import type { Desk } from './desk.ts';
 export interface PanelParts {
   readonly api: Api;
   readonly desk: Desk;
-  readonly region: string;
   /** Who decides here. */
   readonly by: () => string;
   /** The region's time. */

@@ -3,7 +3,7 @@
 import type { PeerStanding } from './api.ts';
 
 /** A peer that was not heard for so long is cut off, or we are. */
-export const CUT_OFF_MS = 5_000;
+const CUT_OFF_MS = 5_000;
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

@@ -5,7 +5,7 @@ import { fetchJson } from './development.ts';
 
 export const SERIES_SECONDS = 120;
 /** Windows are stored a few seconds after they close; younger ones would look like a fall. */
-export const STORED_AFTER_MS = 3_000;
+const STORED_AFTER_MS = 3_000;
 
 interface HistoryAnswer {
   readonly points: readonly { readonly emoji_id: string; readonly window_start: string; readonly count: number }[];
