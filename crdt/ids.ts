@@ -1,8 +1,8 @@
 /**
  * The grammar of the names that cross every border: stream, emoji and region ids.
  *
- * The grammar is narrow on purpose: an id is also a NATS subject token, a Redis key part, a path
- * segment and a CSV field, so none of their special characters may occur in it. `__proto__` is
+ * The grammar is narrow on purpose: an id is also a NATS subject token, a path segment and
+ * a CSV field, so none of their special characters may occur in it. `__proto__` is
  * refused although it fits, because ids become keys of plain objects in JSON answers.
  */
 

@@ -51,7 +51,7 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
   ['OVATION_JWT_SECRET', 'HS256 secret of at least 32 characters; viewers then need a token'],
   ['OVATION_JWKS_URL', 'http(s) URL of a JWKS instead of a secret'],
   ['OVATION_ORIGINS', 'comma-separated origins, scheme://host[:port], that browsers may connect from (default *)'],
-  ['OVATION_POLICY_FILE', 'path of a policy document: palette, limits, ended streams'],
+  ['OVATION_POLICY_FILE', 'path of a policy file: palette, limits, ended streams'],
   ['OVATION_LOG_LEVEL', 'debug, info, warn, error or silent (default info)'],
   ['OVATION_VIEWERS_MAX', 'viewer connections at most (default 50000)'],
   ['OVATION_DRAIN_SECONDS', 'how long a stop takes to be noticed by load balancers and to send viewers away (default 10, 0 to 20)'],
