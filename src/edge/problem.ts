@@ -21,7 +21,7 @@ export class Problem extends Error {
 const REFUSALS: { readonly [reason in Extract<IngestReply, { kind: 'refused' }>['reason']]: string } = {
   'stream-ended': 'The stream takes no more reactions; its totals can be read for a while, its history for long.',
   'unknown-emoji': 'Use the emoji ids of the stream’s palette; the welcome message of its WebSocket lists them.',
-  'stale-sequence': 'It lies more than 64 below the highest of its session. Start a new session_id with seq 1.',
+  'stale-sequence': 'It lies 64 or more below the highest of its session. Start a new session_id with seq 1.',
   overloaded: 'Nothing was counted. Send the same again, with the same session_id and seq, after a while.',
   unavailable: 'Nothing was acknowledged. Send the same again, with the same session_id and seq, after a while.',
 };

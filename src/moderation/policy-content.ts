@@ -14,6 +14,7 @@ import {
   DEFAULT_BASE,
   NO_RETRACTIONS,
   PALETTE_MAX,
+  RATE_MAX,
   SPREAD_MAX,
   isGlyph,
   isRate,
@@ -256,7 +257,7 @@ const REASON: FieldRule = {
   accepts: (value) => typeof value === 'string' && value.length <= REASON_CHARACTERS_MAX,
   expected: `a text of at most ${REASON_CHARACTERS_MAX} characters`,
 };
-const RATE: FieldRule = { accepts: isRate, expected: 'a number above 0, at most 1000000' };
+const RATE: FieldRule = { accepts: isRate, expected: `a number above 0, at most ${RATE_MAX}` };
 const WHO_FIELDS: FieldRules = { by: REASON, at: TIME };
 const PALETTE_FIELDS: FieldRules = {
   glyph: { accepts: isGlyph, expected: 'a short text' },

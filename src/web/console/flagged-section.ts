@@ -17,11 +17,11 @@ const REASONS: Readonly<Record<string, string>> = {
   steadiness: 'a steady rate',
   flood: 'a flood',
   endurance: 'no rest',
-  marathon: 'hours without rest',
+  marathon: 'minutes without a pause',
   outlier: 'far beyond the crowd',
   'one-emoji': 'one emoji only',
   'shared-device': 'a device of many viewers',
-  crowd: 'many viewers of one address',
+  crowd: 'copies on one network or device',
   swarm: 'in step with others',
 };
 const TAKE_BACK_MINUTES = 10;

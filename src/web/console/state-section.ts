@@ -11,7 +11,7 @@ import { card, type PanelParts, type Section, type View } from './section.ts';
 const LEVEL_WORDS: Readonly<Record<string, string>> = {
   exact: 'exact: every tap, 5 frames a second',
   relaxed: 'relaxed: every tap, fewer frames',
-  hearts: 'hearts: one total',
+  hearts: 'hearts: exact totals, fewer hints',
   static: 'static: players animate by themselves',
 };
 
