@@ -51,6 +51,11 @@ addMigrateCommand(program);
 addDoctorCommand(program);
 addDevDatabaseCommand(program);
 
+// Who reads us has read enough, as `head` has: no defect, and what is left to say is for nobody.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
