@@ -227,6 +227,7 @@ export function createRegionCore(parts: CoreParts): RegionCore {
       // Before shards read their journals back, in which streams stand that are over.
       ends.sweep();
       cancels.push(runtime.timers.every(FORGET_STREAMS_MS, () => ends.sweep()), runtime.timers.every(COMPACT_POLICIES_MS, () => plane.compact()));
+      await Promise.all(shards.map((shard) => shard.open()));
       await Promise.all(shards.map((shard) => shard.start()));
       if (isStopped) return;
       // What is pending is published before peers are heard, whose verdicts are about it.

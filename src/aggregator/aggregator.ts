@@ -214,12 +214,27 @@ class Aggregator implements Ingest {
 
   /**
    * Recovers what earlier lives committed, and becomes the shard's writer as a fresh actor. Tries until it
-   * succeeds. @throws HotStoreUnavailable when stopped before it had started
+   * succeeds. @throws HotStoreUnavailable when stopped meanwhile
    */
-  async start(): Promise<void> {
+  async open(): Promise<void> {
     if (this.#phase !== 'new') throw new Error(`an aggregator starts once, this one is ${this.#phase}`);
     this.#phase = 'starting';
     await this.#writer.begin();
+  }
+
+  /**
+   * Takes batches from now on. Where a region has several shards, all must be open before: streams may have moved between
+   * them since an earlier life, which writes until they are [AGG-55].
+   * @throws HotStoreUnavailable when stopped meanwhile; HotStoreFenced when another process has become the writer
+   */
+  async start(): Promise<void> {
+    if (this.#phase === 'new') await this.open();
+    try {
+      await this.#writer.catchUp();
+    } catch (error) {
+      if (error instanceof HotStoreFenced) this.#abandon([], error);
+      throw error;
+    }
     if (this.#giveUp.signal.aborted) throw new HotStoreUnavailable('stopped while starting');
     this.#phase = 'running';
     this.#cancelForget = this.#parts.runtime.timers.every(FORGET_INTERVAL_MS, () => {

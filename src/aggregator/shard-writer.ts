@@ -46,6 +46,8 @@ export class ShardWriter {
   #sequence = 0;
   #startedAt = Infinity;
   #recoveredUntil = -Infinity;
+  /** Nothing that an earlier life wrote is still to come. */
+  #isCaughtUp = false;
 
   /** `giveUp` ends all retries. */
   constructor(parts: WriterParts, state: ShardState, commitBytesMax: number, giveUp: AbortSignal) {
@@ -78,7 +80,7 @@ export class ShardWriter {
     return { ...this.#count, sequence: this.#sequence };
   }
 
-  /** Recovers what earlier lives committed and becomes the writer. @throws HotStoreUnavailable when given up */
+  /** Recovers what earlier lives committed and becomes the writer; `catchUp` comes next. @throws HotStoreUnavailable when given up */
   async begin(): Promise<void> {
     const { hotStore, ledger, log, region, shard, runtime } = this.#parts;
     const epochs = new Set<number>();
@@ -100,9 +102,7 @@ export class ShardWriter {
         const actor = actorId({ region, shard, epoch });
         if (await hotStore.begin(actor)) {
           this.#actor = actor;
-          restored(this.#state);
           this.#state.claims.begin(shard, epoch);
-          log.info({ actor, ...this.#count, sessions: this.#state.sessions.size }, 'The shard has started.');
           return;
         }
       } catch (error) {
@@ -111,6 +111,17 @@ export class ShardWriter {
       await this.#backOff(failures);
     }
     throw new HotStoreUnavailable('given up before the shard had started');
+  }
+
+  /**
+   * Recovers what earlier lives wrote to the journals of other shards until these had begun: streams may have moved.
+   * @throws HotStoreFenced; HotStoreUnavailable when given up
+   */
+  async catchUp(): Promise<void> {
+    await this.#persist(async () => void (await this.#replay((visit) => this.#parts.hotStore.catchUp(visit))));
+    this.#isCaughtUp = true;
+    restored(this.#state);
+    this.#parts.log.info({ actor: this.#actor, ...this.#count, sessions: this.#state.sessions.size }, 'The shard has started.');
   }
 
   /**
@@ -196,7 +207,7 @@ export class ShardWriter {
       } catch (error) {
         if (error instanceof HotStoreFenced || error instanceof HotStoreLost || this.#giveUp.aborted) throw error;
         this.#count.commitRetries += 1;
-        this.#parts.log.warn({ error, actor: this.#actor, failures }, 'The hot store did not take a commit; trying again.');
+        this.#parts.log.warn({ error, actor: this.#actor, failures }, 'The hot store did not answer as it should; trying again.');
         await this.#backOff(failures);
       }
     }
@@ -204,16 +215,21 @@ export class ShardWriter {
 
   /** Answers the highest sequence found of each actor. */
   async #recover(epochs: Set<number>): Promise<ReadonlyMap<ActorId, number>> {
+    this.#count.recoveredCommits = 0;
+    const sequences = await this.#replay((visit) => this.#parts.hotStore.recover(visit));
+    for (const actor of sequences.keys()) this.#noteEpoch(actor, epochs);
+    return sequences;
+  }
+
+  async #replay(read: (visit: (commit: Commit) => void) => Promise<void>): Promise<ReadonlyMap<ActorId, number>> {
     const sequences = new Map<ActorId, number>();
     let complete = true;
-    this.#count.recoveredCommits = 0;
     const now = this.#parts.runtime.clock.now();
-    await this.#parts.hotStore.recover((commit) => {
+    await read((commit) => {
       this.#count.recoveredCommits += 1;
-      if (this.#actor === null) this.#recoveredUntil = Math.max(this.#recoveredUntil, commit.at);
+      if (!this.#isCaughtUp) this.#recoveredUntil = Math.max(this.#recoveredUntil, commit.at);
       if (!restore(this.#state, commit, this.#parts.owns, now)) complete = false;
       sequences.set(commit.actor, Math.max(commit.sequence, sequences.get(commit.actor) ?? 0));
-      this.#noteEpoch(commit.actor, epochs);
       this.#join(commit);
       this.#parts.onRecovered?.(commit);
     });

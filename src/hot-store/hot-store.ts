@@ -3,7 +3,8 @@
  *
  * A commit carries absolute values, so replaying any superset of what is needed, in any order, and
  * joining it by maximum gives the state back: there is no checkpoint protocol. A store keeps commits
- * until it is told to forget them. One writer at a time: a new writer fences the one before it.
+ * until it is told to forget them. One writer at a time: a new writer fences the one before it, also those of shards that the region
+ * does not have any more.
  *
  * Adapters: `memory-store.ts`, `jetstream-store.ts`. Contract: `test/contracts/hot-store-contract.ts`.
  */
@@ -140,11 +141,18 @@ export interface HotStore {
   recover(visit: (commit: Commit) => void): Promise<void>;
 
   /**
-   * Records durably that `actor` writes from now on; commits of earlier writers fail from here.
-   * Answers false when something was written since `recover`: recover again, then begin again.
+   * Records durably that `actor` writes from now on; commits of earlier writers fail from here, also those of the shards that
+   * are no more and fall to this one. Answers false when something was written since `recover`: recover again, then begin again.
    * @throws HotStoreUnavailable
    */
   begin(actor: ActorId): Promise<boolean>;
+
+  /**
+   * Replays what was written to other journals after `recover` had read them. Called when the writers of all shards have
+   * begun, so that nothing comes after that an earlier life wrote.
+   * @throws HotStoreUnavailable; HotStoreFenced when another process has begun since
+   */
+  catchUp(visit: (commit: Commit) => void): Promise<void>;
 
   /**
    * Resolves when the commit is durable. One at a time; a retry after `HotStoreUnavailable` must

@@ -2,7 +2,7 @@
  * The hot store on JetStream: one journal stream per region and shard, in the region's own NATS.
  *
  * Every write names the last sequence it expects, so a writer that has begun makes all earlier ones fail
- * [HOT-3]; every commit carries a message id, so a retry is stored once [HOT-4]. A journal that is full
+ * [HOT-3], also in the journals of shards that are no more [HOT-12]; every commit carries a message id, so a retry is stored once [HOT-4]. A journal that is full
  * refuses instead of forgetting [HOT-7]; what is forgotten is purged up to a sequence, never by age, so
  * that a commit outlives any outage of what derives from it [HOT-8]. The journals of shards that a region no
  * longer has are read as long as they are needed, and then removed [HOT-10]. A journal that was deleted, created anew or rolled back under a
@@ -34,7 +34,7 @@ const MILESTONE_MS = 1_000;
 /** Beyond these every other milestone is dropped. */
 const MILESTONES_MAX = 4_096;
 
-/** Where the journal ended when this writer last saw it, and in which life of the stream. */
+/** Where a journal ended when this writer last saw it, and in which life of the stream. */
 interface JournalEnd {
   readonly created: string;
   readonly sequence: number;
@@ -43,6 +43,7 @@ interface JournalEnd {
 /** The journal of a shard that the region no longer has, and when its last commit was made. */
 interface Orphan {
   readonly name: string;
+  readonly subject: string;
   lastAt: number;
 }
 
@@ -58,6 +59,11 @@ export function createJetstreamStore(options: JetStreamStoreOptions): JetStreamS
 
 export type { JetStreamStore };
 
+/** Of the shard whose journal it is. */
+function numberOf(journal: string): number {
+  return Number(journal.slice(journal.lastIndexOf('_') + 1));
+}
+
 class JetStreamStore implements HotStore {
   readonly stats = { malformed: 0, connections: 0 };
   readonly #options: JetStreamStoreOptions;
@@ -65,6 +71,8 @@ class JetStreamStore implements HotStore {
   readonly #subject: string;
   #connection: NatsConnection | null = null;
   #end: JournalEnd | null = null;
+  /** Of the journals of other shards, by name. */
+  readonly #otherEnds = new Map<string, JournalEnd>();
   #milestones: Milestone[] = [];
   #orphans: Orphan[] = [];
   #closed = false;
@@ -98,13 +106,40 @@ class JetStreamStore implements HotStore {
   begin(actor: ActorId): Promise<boolean> {
     const end = this.#recovered();
     return this.#attempt(async (nats) => {
+      const opening = encodeOpening(actor);
       try {
-        const { sequence } = await nats.publish(this.#subject, encodeOpening(actor), { expectLastSequence: end.sequence });
+        for (const { name, subject } of this.#orphans) {
+          const other = this.#otherEnds.get(name)!;
+          const { sequence } = await nats.publish(subject, opening, { expectLastSequence: other.sequence });
+          this.#otherEnds.set(name, { ...other, sequence });
+        }
+        const { sequence } = await nats.publish(this.#subject, opening, { expectLastSequence: end.sequence });
         this.#end = { ...end, sequence };
         return true;
       } catch (error) {
         if (error instanceof NatsWrongSequence) return false;
         throw error;
+      }
+    });
+  }
+
+  catchUp(visit: (commit: Commit) => void): Promise<void> {
+    const own = this.#recovered();
+    return this.#attempt(async (nats) => {
+      for (const name of await nats.streamNames(`journal.${this.#options.region}.*`)) {
+        const now = await nats.streamState(name);
+        // One that was lost is found out by its writer.
+        if (now === null) continue;
+        const isOwn = name === this.#spec.name;
+        const end = isOwn ? own : this.#otherEnds.get(name);
+        const isSame = end === undefined || end.created === now.created;
+        const from = isSame ? (end?.sequence ?? 0) : 0;
+        if (isOwn || this.#fallsToThis(numberOf(name))) {
+          if (isSame && now.lastSequence > from) throw new HotStoreFenced(`another process writes ${name}`);
+          continue;
+        }
+        const read = (record: JournalRecord): void => void (record.kind === 'commit' && visit(record.commit));
+        this.#otherEnds.set(name, { created: now.created, sequence: await this.#replay(nats, name, read, from) });
       }
     });
   }
@@ -170,21 +205,30 @@ class JetStreamStore implements HotStore {
     if (this.#milestones.length > MILESTONES_MAX) this.#milestones = this.#milestones.filter((_, index) => index % 2 === 0);
   }
 
-  /** Each orphan is one shard's to remove: the one that its number falls to. */
   async #recoverOthers(nats: NatsConnection, visit: (commit: Commit) => void): Promise<void> {
-    const { region, shard, shardCount = shard + 1 } = this.#options;
+    const { region } = this.#options;
     this.#orphans = [];
+    this.#otherEnds.clear();
     for (const name of await nats.streamNames(`journal.${region}.*`)) {
       if (name === this.#spec.name) continue;
-      const number = Number(name.slice(name.lastIndexOf('_') + 1));
-      const orphan: Orphan = { name, lastAt: 0 };
-      await this.#replay(nats, name, (record) => {
+      const state = await nats.streamState(name);
+      if (state === null) continue;
+      const number = numberOf(name);
+      const orphan: Orphan = { name, subject: `journal.${region}.${number}`, lastAt: 0 };
+      const sequence = await this.#replay(nats, name, (record) => {
         if (record.kind !== 'commit') return;
         orphan.lastAt = Math.max(orphan.lastAt, record.commit.at);
         visit(record.commit);
       });
-      if (number >= shardCount && number % shardCount === shard) this.#orphans.push(orphan);
+      this.#otherEnds.set(name, { created: state.created, sequence });
+      if (this.#fallsToThis(number)) this.#orphans.push(orphan);
     }
+  }
+
+  /** Whether it is the journal of a shard that is no more, and this one's to fence and to remove. */
+  #fallsToThis(number: number): boolean {
+    const { shard, shardCount = shard + 1 } = this.#options;
+    return number >= shardCount && number % shardCount === shard;
   }
 
   async #removeOrphans(beforeMs: number): Promise<void> {
@@ -195,7 +239,7 @@ class JetStreamStore implements HotStore {
     }
   }
 
-  #replay(nats: NatsConnection, journal: string, visit: (record: JournalRecord, sequence: number) => void): Promise<number> {
+  #replay(nats: NatsConnection, journal: string, visit: (record: JournalRecord, sequence: number) => void, afterSequence = 0): Promise<number> {
     return nats.replay(journal, ({ payload, sequence }) => {
       let record: JournalRecord;
       try {
@@ -207,7 +251,7 @@ class JetStreamStore implements HotStore {
         return;
       }
       visit(record, sequence);
-    });
+    }, afterSequence);
   }
 
   #recovered(): JournalEnd {

@@ -11,7 +11,7 @@ import { HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type Ho
 
 /** What a disk would hold. Shared by the stores of one shard. */
 export class MemoryJournal {
-  #commits: { readonly at: number; readonly bytes: Uint8Array }[] = [];
+  #commits: { readonly at: number; readonly sequence: number; readonly bytes: Uint8Array }[] = [];
   /** Counts every write, as a broker's sequence does. */
   lastSequence = 0;
   /** Counts how often it was wiped: which life of the journal this is. */
@@ -25,13 +25,15 @@ export class MemoryJournal {
   }
 
   append(commit: Commit | null): number {
-    if (commit !== null) this.#commits.push({ at: commit.at, bytes: encodeCommit(commit) });
     this.lastSequence += 1;
+    if (commit !== null) this.#commits.push({ at: commit.at, sequence: this.lastSequence, bytes: encodeCommit(commit) });
     return this.lastSequence;
   }
 
-  *commits(): Generator<Commit> {
-    for (const { bytes } of this.#commits) {
+  /** Those written after a sequence, oldest first. */
+  *commits(afterSequence = 0): Generator<Commit> {
+    for (const { sequence, bytes } of this.#commits) {
+      if (sequence <= afterSequence) continue;
       const record = decodeRecord(bytes);
       if (record.kind === 'commit') yield record.commit;
     }
@@ -42,30 +44,65 @@ export class MemoryJournal {
   }
 }
 
-export function createMemoryStore(journal: MemoryJournal): HotStore {
-  /** The journal's end as this store last saw it; null before it recovered. */
-  let end: { readonly life: number; readonly sequence: number } | null = null;
+/** A journal's end as a store last saw it. */
+interface JournalEnd {
+  readonly life: number;
+  readonly sequence: number;
+}
+
+/** `journals` are those of all shards that the region ever had, by number, of which it has the first `shardCount` now. */
+export function createMemoryStore(journal: MemoryJournal, journals: readonly MemoryJournal[] = [journal], shardCount = journals.length): HotStore {
+  const shard = journals.indexOf(journal);
+  const others = journals.filter((other) => other !== journal);
+  /** Of shards that are no more, those that fall to this one. */
+  const orphans = journals.filter((_, number) => number >= shardCount && number % shardCount === shard);
+  /** Of all journals; empty before this store recovered. */
+  const ends = new Map<MemoryJournal, JournalEnd>();
   let last = '';
   let closed = false;
 
-  const recovered = (): { readonly life: number; readonly sequence: number } => {
+  const checkOpen = (): void => {
     if (closed) throw new HotStoreUnavailable('the store was closed');
-    if (end === null) throw new Error('recover comes first');
+  };
+  const recovered = (): JournalEnd => {
+    checkOpen();
+    const end = ends.get(journal);
+    if (end === undefined) throw new Error('recover comes first');
     return end;
+  };
+  const write = (to: MemoryJournal, commit: Commit | null): void => void ends.set(to, { life: to.life, sequence: to.append(commit) });
+  const isUnchanged = (one: MemoryJournal): boolean => {
+    const { life, sequence } = ends.get(one)!;
+    return life === one.life && sequence === one.lastSequence;
+  };
+  const read = (from: MemoryJournal, visit: (commit: Commit) => void, afterSequence = 0): void => {
+    for (const commit of from.commits(afterSequence)) visit(commit);
+    ends.set(from, { life: from.life, sequence: from.lastSequence });
   };
 
   return {
     async recover(visit) {
-      if (closed) throw new HotStoreUnavailable('the store was closed');
-      for (const commit of journal.commits()) visit(commit);
-      end = { life: journal.life, sequence: journal.lastSequence };
+      checkOpen();
+      for (const one of [...others, journal]) read(one, visit);
     },
 
     async begin(_actor: ActorId) {
-      const { life, sequence } = recovered();
-      if (life !== journal.life || sequence !== journal.lastSequence) return false;
-      end = { life, sequence: journal.append(null) };
+      recovered();
+      const owned = [...orphans, journal];
+      if (!owned.every(isUnchanged)) return false;
+      for (const one of owned) write(one, null);
       return true;
+    },
+
+    async catchUp(visit) {
+      recovered();
+      for (const one of [...orphans, journal]) {
+        if (ends.get(one)!.life === one.life && !isUnchanged(one)) throw new HotStoreFenced('another writer has begun');
+      }
+      for (const one of others) {
+        const { life, sequence } = ends.get(one)!;
+        if (!orphans.includes(one)) read(one, visit, life === one.life ? sequence : 0);
+      }
     },
 
     async commit(commit) {
@@ -73,12 +110,12 @@ export function createMemoryStore(journal: MemoryJournal): HotStore {
       if (life !== journal.life) throw new HotStoreLost('the journal was wiped');
       if (last === `${commit.actor}/${commit.sequence}`) return;
       if (sequence !== journal.lastSequence) throw new HotStoreFenced('another writer has begun');
-      end = { life, sequence: journal.append(commit) };
+      write(journal, commit);
       last = `${commit.actor}/${commit.sequence}`;
     },
 
     async forget(beforeMs) {
-      if (end?.life === journal.life) journal.forget(beforeMs);
+      for (const one of [...orphans, journal]) if (ends.get(one)?.life === one.life) one.forget(beforeMs);
     },
 
     async close() {

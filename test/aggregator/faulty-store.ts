@@ -33,6 +33,10 @@ export class FaultyStore implements HotStore {
     return this.#store.begin(actor);
   }
 
+  catchUp(visit: (commit: Commit) => void): Promise<void> {
+    return this.#store.catchUp(visit);
+  }
+
   async commit(commit: Commit): Promise<void> {
     this.tried.push(commit);
     if (this.mode === 'fail') throw new HotStoreUnavailable('by command, before storing');

@@ -9,7 +9,6 @@ import type { Batch, IngestReply } from '../../src/aggregator/ingest.ts';
 import { Spreads, joinFlagged, shardsOf } from '../../src/aggregator/spread.ts';
 import { bookEntries } from '../../src/broadcaster/books.ts';
 import { compareBooks } from '../../src/cli/audit/compare-books.ts';
-import type { HotStore } from '../../src/hot-store/hot-store.ts';
 import { MemoryJournal, createMemoryStore } from '../../src/hot-store/memory-store.ts';
 import { DEFAULT_POLICY, type Mute, type Policy } from '../../src/moderation/policy.ts';
 import { muting } from '../support/muting.ts';
@@ -20,18 +19,6 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const SHARDS = 4;
 const MUTE: Mute = { until: null, by: 'm', reason: 'bot', retractFrom: 0, at: 0, liftedAt: null };
 const SESSIONS = Array.from({ length: 40 }, (_, index) => `s${index}`);
-
-/** Reads all journals back, as the store of a region on NATS does. */
-function storeOf(journals: readonly MemoryJournal[], shard: number): HotStore {
-  const own = createMemoryStore(journals[shard]!);
-  return {
-    ...own,
-    async recover(visit) {
-      for (const journal of journals) if (journal !== journals[shard]) for (const commit of journal.commits()) visit(commit);
-      await own.recover(visit);
-    },
-  };
-}
 
 class SpreadRegion {
   readonly ledger = new Ledger();
@@ -50,7 +37,7 @@ class SpreadRegion {
           region: 'us',
           shard,
           owns: (stream, origin) => this.spreads.owns(shard, stream, origin),
-          hotStore: storeOf(journals, shard),
+          hotStore: createMemoryStore(journals[shard]!, journals),
           ledger: this.ledger,
           policyOf: () => this.policy,
           runtime,
@@ -67,7 +54,8 @@ class SpreadRegion {
   }
 
   start(): Promise<unknown> {
-    return this.#runtime.settle(Promise.all(this.shards.map((shard) => shard.start())));
+    const open = Promise.all(this.shards.map((shard) => shard.open()));
+    return this.#runtime.settle(open.then(() => Promise.all(this.shards.map((shard) => shard.start()))));
   }
 
   stop(): Promise<unknown> {

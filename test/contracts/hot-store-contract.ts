@@ -5,9 +5,9 @@ import { HotStoreFenced, HotStoreLost, HotStoreUnavailable, type Commit, type Ho
 import { ALICE, BOB, sampleCommit } from '../hot-store/arbitrary-commit.ts';
 
 export interface HotStoreHarness {
-  /** A store on the journal, as another process would open it. */
-  open(): HotStore;
-  /** Loses the journal under the living stores. */
+  /** A store on the journal of a shard, by default the only one, as another process would open it. */
+  open(shards?: { readonly shard: number; readonly shardCount: number }): HotStore;
+  /** Loses the journal of shard 0 under the living stores. */
   wipe(): Promise<void>;
   /** Ends the test's journal and all stores. */
   end(): Promise<void>;
@@ -22,8 +22,8 @@ export function hotStoreContract(adapter: string, start: () => Promise<HotStoreH
     });
     afterEach(() => harness.end());
 
-    const writer = async (actor = ALICE): Promise<HotStore> => {
-      const store = harness.open();
+    const writer = async (actor = ALICE, shards?: Parameters<HotStoreHarness['open']>[0]): Promise<HotStore> => {
+      const store = harness.open(shards);
       await store.recover(() => {});
       expect(await store.begin(actor)).toBe(true);
       return store;
@@ -122,6 +122,41 @@ export function hotStoreContract(adapter: string, start: () => Promise<HotStoreH
       expect(await recovered(harness.open())).toEqual([sampleCommit(ALICE, 3)]);
     });
 
+    it('[HOT-12] fences who writes for a shard that is no more, and begins only with all that it wrote', async () => {
+      const old = await writer(ALICE, { shard: 1, shardCount: 2 });
+      const young = harness.open({ shard: 0, shardCount: 1 });
+      await young.recover(() => {});
+      await old.commit(sampleCommit(ALICE, 1));
+      expect(await young.begin(BOB)).toBe(false);
+      expect(await recovered(young)).toEqual([sampleCommit(ALICE, 1)]);
+      expect(await young.begin(BOB)).toBe(true);
+      await expect(old.commit(sampleCommit(ALICE, 2))).rejects.toThrow(HotStoreFenced);
+      await young.commit(sampleCommit(BOB, 1));
+      expect(await recovered(harness.open())).toHaveLength(2);
+    });
+
+    it('[HOT-13] catches up on what was written to the journal of another shard until that had begun', async () => {
+      const old = await writer(ALICE, { shard: 1, shardCount: 2 });
+      await old.commit(sampleCommit(ALICE, 1));
+      const young = await writer(BOB, { shard: 0, shardCount: 2 });
+      for (const sequence of [2, 3]) await old.commit(sampleCommit(ALICE, sequence));
+      const other = await writer(BOB, { shard: 1, shardCount: 2 });
+      expect(await caughtUp(young)).toEqual([sampleCommit(ALICE, 2), sampleCommit(ALICE, 3)]);
+      expect(await caughtUp(young)).toEqual([]);
+      expect(await caughtUp(other)).toEqual([]);
+      await young.commit(sampleCommit(BOB, 1));
+    });
+
+    it('[HOT-13] is fenced when another has begun meanwhile, in any journal that it took over', async () => {
+      const first = await writer(ALICE, { shard: 0, shardCount: 1 });
+      const second = await writer(BOB, { shard: 0, shardCount: 2 });
+      await expect(caughtUp(first)).rejects.toThrow(HotStoreFenced);
+      const third = await writer(ALICE, { shard: 0, shardCount: 1 });
+      await writer(BOB, { shard: 1, shardCount: 2 });
+      await expect(caughtUp(third)).rejects.toThrow(HotStoreFenced);
+      await expect(caughtUp(second)).rejects.toThrow(HotStoreFenced);
+    });
+
     it('[HOT-9] is unavailable once closed', async () => {
       const store = await writer();
       await store.close();
@@ -129,6 +164,12 @@ export function hotStoreContract(adapter: string, start: () => Promise<HotStoreH
       await expect(store.recover(() => {})).rejects.toThrow(HotStoreUnavailable);
     });
   });
+}
+
+async function caughtUp(store: HotStore): Promise<Commit[]> {
+  const commits: Commit[] = [];
+  await store.catchUp((commit) => commits.push(commit));
+  return commits;
 }
 
 export async function recovered(store: HotStore): Promise<Commit[]> {

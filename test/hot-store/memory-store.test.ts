@@ -2,10 +2,10 @@ import { MemoryJournal, createMemoryStore } from '../../src/hot-store/memory-sto
 import { hotStoreContract } from '../contracts/hot-store-contract.ts';
 
 hotStoreContract('memory', async () => {
-  const journal = new MemoryJournal();
+  const journals = [new MemoryJournal(), new MemoryJournal()] as const;
   return {
-    open: () => createMemoryStore(journal),
-    wipe: async () => journal.wipe(),
+    open: ({ shard, shardCount } = { shard: 0, shardCount: 1 }) => createMemoryStore(journals[shard]!, journals, shardCount),
+    wipe: async () => journals[0].wipe(),
     end: async () => {},
   };
 });

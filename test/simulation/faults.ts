@@ -21,7 +21,7 @@ export const FIRST_KINDS = [
   'client-loss', 'client-double', 'client-move', 'client-close',
   'mute', 'mute-back', 'lift', 'take-back', 'palette',
 ] as const;
-const LATER_KINDS = ['mute-device', 'take-back-device', 'spread', 'reshard', 'end', 'queue-lost'] as const;
+const LATER_KINDS = ['mute-device', 'take-back-device', 'spread', 'reshard', 'end', 'queue-lost', 'crash-reshard', 'zombie-reshard'] as const;
 export const FAULT_KINDS = [...FIRST_KINDS, ...LATER_KINDS] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 

@@ -61,12 +61,11 @@ export class JournalServer {
     for (const commit of commits.slice(0, Math.floor(commits.length * share))) this.journal.append(commit);
   }
 
-  /** `all` are the journals of the region, also of shards that it does not have any more. */
-  connect(process: SimulatedProcess, all: readonly JournalServer[]): HotStore {
+  /** `all` are the journals of the region, also of shards that it does not have any more; of it has the first so many. */
+  connect(process: SimulatedProcess, all: readonly JournalServer[], shardCount: number): HotStore {
     const { runtime, counters } = this.#machine;
     const { faults } = this;
-    const others = all.filter((one) => one !== this);
-    const store = createMemoryStore(this.journal);
+    const store = createMemoryStore(this.journal, all.map(({ journal }) => journal), shardCount);
     let storedSequence = 0;
     const latency = (): number => 1 + Math.floor(runtime.random.next() * 5) + faults.slowMs;
     const request = <Answer>(name: string, serve: () => Promise<Answer>): Promise<Answer> =>
@@ -85,8 +84,15 @@ export class JournalServer {
       async recover(visit) {
         const commits = await request('recover', async () => {
           const found: Commit[] = [];
-          for (const { journal } of others) found.push(...journal.commits());
           await store.recover((commit) => found.push(commit));
+          return found;
+        });
+        for (const commit of commits) visit(commit);
+      },
+      async catchUp(visit) {
+        const commits = await request('recover', async () => {
+          const found: Commit[] = [];
+          await store.catchUp((commit) => found.push(commit));
           return found;
         });
         for (const commit of commits) visit(commit);

@@ -87,7 +87,7 @@ export class Life {
       log,
       logWriter: region.log.writer(process),
       logReaders: new Map(peers.map((peer) => [peer, world.logs.get(peer)!.reader(process, region.name)])),
-      hotStore: (shard) => region.journals[shard]!.connect(process, region.journals),
+      hotStore: (shard) => region.journals[shard]!.connect(process, region.journals, region.shardCount),
       windowQueue: region.queue.connect(process),
       windowStore: world.database.connect(process),
       onFenced: (by) => {
@@ -206,14 +206,14 @@ export class SimulatedRegion {
     if (life === null || life.process.paused) return;
     this.current = null;
     void this.#end(life).then(() => {
-      if (this.current === null && this.zombies.size === 0) between();
+      if (this.current === null) between();
       if (this.current === null) this.#down(downMs);
     });
     this.#world.counters.add('clean restart');
   }
 
-  /** Stands still, and another takes its place after a while; it wakes later. */
-  takeOver(afterMs: number, wakeMs: number, pauses: boolean): void {
+  /** Stands still, and another takes its place after a while; it wakes later. `before` is called when the other is about to start. */
+  takeOver(afterMs: number, wakeMs: number, pauses: boolean, before: () => void = () => {}): void {
     const life = this.current;
     if (life === null || !life.started || life.process.paused) return;
     const { runtime, counters } = this.#world;
@@ -222,6 +222,7 @@ export class SimulatedRegion {
       if (this.current !== life || !life.process.alive) return life.process.resume();
       counters.add(pauses ? 'taken over while paused' : 'taken over while alive');
       this.zombies.add(life);
+      before();
       this.boot();
     });
     if (!pauses) return;

@@ -176,6 +176,11 @@ class World {
     const moderator = this.#moderators[(where % this.#clients.length) % 2]!;
     const downMs = Math.min(forMs, 3_000);
     const share = 0.05 + 0.5 * much;
+    const reshard = (): void => {
+      const shards = 1 + (other % SHARDS_MAX);
+      if (shards !== region.shardCount) this.#counters.add('shards changed');
+      region.shardCount = shards;
+    };
     // All that they ever tapped, or what they tapped of late.
     const backMs = other % 2 === 0 ? Infinity : Math.round(5_000 * much);
     switch (kind) {
@@ -307,11 +312,13 @@ class World {
       case 'spread':
         return this.#moderators[0]!.setSpread(client.stream, 1 + (other % SHARDS_MAX));
       case 'reshard':
-        return region.restart(downMs, () => {
-          const shards = 1 + (other % SHARDS_MAX);
-          if (shards !== region.shardCount) this.#counters.add('shards changed');
-          region.shardCount = shards;
-        });
+        return region.restart(downMs, reshard);
+      case 'crash-reshard':
+        // Started anew at once, so that what was under way arrives afterwards.
+        region.crash(forMs / 50);
+        return reshard();
+      case 'zombie-reshard':
+        return region.takeOver(much < 0.7 ? 20 + 500 * much : 10, forMs, much < 0.7, reshard);
       case 'end':
         // Clocks that are minutes apart forget it minutes apart.
         if (!this.#scenario.faults.some((fault) => fault.kind === 'clock-step')) this.#moderators[0]!.end(client.stream);
