@@ -8,14 +8,8 @@ started by hand, should nobody have done so.'
 FOR=10s
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-fault_dev() { chaos kill "$1-nats"; }
-heal_dev() { :; }
-
 needs_linux() { need_start "$1" nats; }
-fault_linux() { signal_process "$1" nats KILL; }
-heal_linux() { start_process "$1" nats; }
-
-fault_kubernetes() { on here "$(kube "$1") delete pods -l '$(selector "$1" nats)' --grace-period=0 --force --wait=false"; }
-heal_kubernetes() { rolled_out "$1" nats; }
+fault() { kill_process "$1" nats; }
+heal() { bring_back "$1" nats; }
 
 scenario "$@"

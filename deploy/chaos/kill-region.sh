@@ -8,14 +8,8 @@ It is waited for so long (--for) before it is started by hand, should nobody hav
 FOR=10s
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-fault_dev() { chaos kill "$1"; }
-heal_dev() { :; }
-
 needs_linux() { need_start "$1" region; }
-fault_linux() { signal_process "$1" region KILL; }
-heal_linux() { start_process "$1" region; }
-
-fault_kubernetes() { on here "$(kube "$1") delete pods -l '$(selector "$1" region)' --grace-period=0 --force --wait=false"; }
-heal_kubernetes() { rolled_out "$1" region; }
+fault() { kill_process "$1" region; }
+heal() { bring_back "$1" region; }
 
 scenario "$@"

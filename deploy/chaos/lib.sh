@@ -2,8 +2,8 @@
 # What the chaos scripts share: options, where things are, the checks before and after, and the order of it all.
 #
 # A scenario sets SCENARIO, SUMMARY, ARGUMENTS (the names of its arguments) and DETAILS, defines fault_<target> and
-# heal_<target> for each target that it can break, sources this file and calls `scenario "$@"`. What a fault or a heal does
-# stands in texts for bash, handed to `on PLACE`, so that --dry-run can show exactly what would run, and where.
+# heal_<target> for each target, or fault and heal for all, sources this file and calls `scenario "$@"`. What a fault or a heal
+# does stands in texts for bash, handed to `on PLACE`, so that --dry-run can show exactly what would run, and where.
 
 set -euo pipefail
 export LC_ALL=C
@@ -271,6 +271,21 @@ labels_json() { # PLACE PROCESS: its selector as matchLabels
 scale() { on here "$(kube "$1") scale $(workload "$1" "$2") --replicas=$3"; } # PLACE PROCESS REPLICAS
 rolled_out() { on here "$(kube "$1") rollout status $(workload "$1" "$2") --timeout=$CONVERGE"; }
 
+kill_process() { # PLACE PROCESS: with no time to end in order
+  case $TARGET in
+    dev) if [[ $2 == region ]]; then chaos kill "$1"; else chaos kill "$1-$2"; fi ;;
+    linux) signal_process "$1" "$2" KILL ;;
+    kubernetes) on here "$(kube "$1") delete pods -l '$(selector "$1" "$2")' --grace-period=0 --force --wait=false" ;;
+  esac
+}
+bring_back() { # PLACE PROCESS: what was killed, should nobody have started it
+  case $TARGET in
+    dev) ;;
+    linux) start_process "$1" "$2" ;;
+    kubernetes) rolled_out "$1" "$2" ;;
+  esac
+}
+
 # --- network faults on Linux, one nftables table a scenario ---------------------------------------------------------
 
 nft_table() { printf 'ovation_chaos_%s' "${SCENARIO//-/_}"; }
@@ -418,11 +433,16 @@ assert_converged() { # from the heal on
 
 # --- the order of it all ---------------------------------------------------------------------------------------------
 
+act() { # fault or heal: what the scenario has for the target, or for all
+  if declare -F "$1_$TARGET" >/dev/null; then set -- "$1_$TARGET"; fi
+  "$1" "${ARGS[@]}"
+}
+
 heal_once() {
   $HEALED && return 0
   HEALED=true
   say "$SCENARIO: healing"
-  "heal_$TARGET" "${ARGS[@]}"
+  act heal
 }
 
 leave() {
@@ -492,7 +512,7 @@ scenario() {
   start_crowd
   HEALED=false FAULTING=true
   say "$SCENARIO: breaking ${ARGS[*]} for $FOR"
-  "fault_$TARGET" "${ARGS[@]}"
+  act fault
   FAULTING=false
   nap "$FOR"
   heal_once || die $EXIT_UNABLE 'it could not be healed; see above'

@@ -64,3 +64,9 @@ $command delete pod $pod --wait=true"
       ;;
   esac
 }
+
+with_nats_stopped() { # REGION SCRIPT: runs a text in the folder of the data, between a stop and a start
+  nats_stop "$1"
+  with_data "$1" "cd '$(data_folder "$1")'; $2"
+  nats_start "$1"
+}

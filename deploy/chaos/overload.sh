@@ -14,11 +14,7 @@ RATE=8
 own_option() { [[ $1 == --rate && $2 =~ ^[0-9]+(\.[0-9]+)?$ ]] && RATE=$2; }
 
 # The crowd is the fault, and it goes home by itself.
-fault_dev() { :; }
-fault_linux() { :; }
-fault_kubernetes() { :; }
-heal_dev() { :; }
-heal_linux() { :; }
-heal_kubernetes() { :; }
+fault() { :; }
+heal() { :; }
 
 scenario "$@"

@@ -11,27 +11,8 @@ FOR=10s
 
 needs_linux() { need_start "$1" nats && need "$1" nats.data; }
 
-copy() {
-  local data
-  data=$(data_folder "$1")
-  nats_stop "$1"
-  with_data "$1" "cd '$data'; rm -rf jetstream.chaos; cp -a jetstream jetstream.chaos"
-  nats_start "$1"
-}
+fault() { with_nats_stopped "$1" 'rm -rf jetstream.chaos; cp -a jetstream jetstream.chaos'; }
 # Healing is the fault itself: a state that is older is put in the place of the newer one.
-put_back() {
-  local data
-  data=$(data_folder "$1")
-  nats_stop "$1"
-  with_data "$1" "cd '$data'; if [ -d jetstream.chaos ]; then rm -rf jetstream; mv jetstream.chaos jetstream; fi"
-  nats_start "$1"
-}
-fault_dev() { copy "$1"; }
-fault_linux() { copy "$1"; }
-fault_kubernetes() { copy "$1"; }
-
-heal_dev() { put_back "$1"; }
-heal_linux() { put_back "$1"; }
-heal_kubernetes() { put_back "$1"; }
+heal() { with_nats_stopped "$1" 'if [ -d jetstream.chaos ]; then rm -rf jetstream; mv jetstream.chaos jetstream; fi'; }
 
 scenario "$@"

@@ -11,20 +11,8 @@ FOR=5s
 
 needs_linux() { need_start "$1" nats && need "$1" nats.data; }
 
-wipe() {
-  local data
-  data=$(data_folder "$1")
-  nats_stop "$1"
-  with_data "$1" "cd '$data'; rm -rf jetstream.chaos; mv jetstream jetstream.chaos"
-  nats_start "$1"
-}
-fault_dev() { wipe "$1"; }
-fault_linux() { wipe "$1"; }
-fault_kubernetes() { wipe "$1"; }
-
-heal_dev() { nats_start "$1"; }
-heal_linux() { nats_start "$1"; }
-heal_kubernetes() { nats_start "$1"; }
+fault() { with_nats_stopped "$1" 'rm -rf jetstream.chaos; mv jetstream jetstream.chaos'; }
+heal() { nats_start "$1"; }
 
 scenario "$@"
 say "$SCENARIO: the data from before is in $(data_folder "${ARGS[0]}")/jetstream.chaos; remove it when you do not need it"
