@@ -4,7 +4,7 @@
  */
 
 import { seededRandom } from '../support/simulated-runtime.ts';
-import { SURFACES, type Answers, type Target } from './surfaces.ts';
+import { SURFACES, type Answers, type Pace, type Target } from './surfaces.ts';
 
 export interface Orders {
   readonly target: Target;
@@ -24,7 +24,10 @@ export type FromAttackers =
   | { readonly kind: 'progress'; readonly messages: number }
   | { readonly kind: 'done'; readonly tallies: readonly Tally[]; readonly failures: readonly string[] };
 
-const AT_ONCE = 24;
+/** Many of them wait for an answer that never comes. */
+const AT_ONCE = 64;
+/** Beyond it what was missed is not made up for: a burst is another rate than the one that was asked for. */
+const LATE_MS_MAX = 20;
 const PROGRESS_MS = 1_000;
 const FAILURES_MAX = 10;
 /** Connections that never say a whole request. */
@@ -32,38 +35,43 @@ const SLOW = 20;
 
 async function attack({ target, seed, messages, rate }: Orders): Promise<void> {
   const shares = SURFACES.reduce((sum, { share }) => sum + share, 0);
-  const tallies = SURFACES.map(({ name, share }) => ({ surface: name, goal: Math.ceil((messages * share) / shares), messages: 0, answers: new Map() as Answers }));
+  const tallies = SURFACES.map((surface) => ({ surface, goal: Math.ceil((messages * surface.share) / shares), messages: 0, answers: new Map() as Answers }));
   const failures: string[] = [];
-  const startedAt = performance.now();
   let sent = 0;
+  let nextAt = performance.now();
+  const pace: Pace = async (count) => {
+    if (rate === 0) return;
+    const now = performance.now();
+    const at = Math.max(nextAt, now - LATE_MS_MAX);
+    nextAt = at + (1_000 * count) / rate;
+    if (at > now) await new Promise((resolve) => setTimeout(resolve, at - now));
+  };
   const progress = setInterval(() => process.send?.({ kind: 'progress', messages: sent } satisfies FromAttackers), PROGRESS_MS);
 
   const attacker = async (index: number): Promise<void> => {
     const random = seededRandom(seed * 1_000 + index);
     for (;;) {
-      const open = tallies.flatMap((tally, surface) => (tally.messages < tally.goal ? [surface] : []));
-      if (open.length === 0) return;
-      const surface = open[Math.floor(random() * open.length)]!;
-      const tally = tallies[surface]!;
+      // The one that is furthest behind, so that the mixture is the same from beginning to end.
+      const open = tallies.filter((each) => each.messages < each.goal);
+      const tally = open.toSorted((one, other) => one.messages / one.goal - other.messages / other.goal)[0];
+      if (tally === undefined) return;
       // Taken before they are sent, so that others do not send them as well.
-      const wanted = Math.min(tally.goal - tally.messages, 40);
+      const wanted = Math.min(tally.goal - tally.messages, tally.surface.atOnceMax);
       tally.messages += wanted;
       let count = 0;
       try {
-        count = await SURFACES[surface]!.attack(target, random, wanted, tally.answers);
+        count = await tally.surface.attack(target, random, wanted, tally.answers, pace);
       } catch (error) {
-        if (failures.length < FAILURES_MAX) failures.push(`${tally.surface}: ${(error as Error).message}`);
+        if (failures.length < FAILURES_MAX) failures.push(`${tally.surface.name}: ${(error as Error).message}`);
         if (failures.length === FAILURES_MAX) return;
       }
       tally.messages -= wanted - count;
       sent += count;
-      const aheadMs = rate === 0 ? 0 : (1_000 * sent) / rate - (performance.now() - startedAt);
-      if (aheadMs > 0) await new Promise((resolve) => setTimeout(resolve, aheadMs));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => attacker(index)));
   clearInterval(progress);
-  const told = tallies.map(({ surface, messages: count, answers }) => ({ surface, messages: count, answers: [...answers] }));
+  const told = tallies.map(({ surface, messages: count, answers }) => ({ surface: surface.name, messages: count, answers: [...answers] }));
   process.send?.({ kind: 'done', tallies: told, failures } satisfies FromAttackers);
 }
 

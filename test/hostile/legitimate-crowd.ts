@@ -5,6 +5,19 @@ import { WebSocket } from 'ws';
 
 const BATCH_MS = 250;
 
+export interface Latencies {
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Of latencies in milliseconds. */
+export function summaryOf(latencies: readonly number[]): Latencies {
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const quantile = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  return { count: sorted.length, p50: quantile(0.5), p99: quantile(0.99) };
+}
+
 export class LegitimateCrowd {
   accepted = 0;
   clamped = 0;
@@ -30,10 +43,8 @@ export class LegitimateCrowd {
   }
 
   /** The latencies since it was asked for last: milliseconds. */
-  takeLatencies(): { readonly count: number; readonly p50: number; readonly p99: number } {
-    const sorted = this.#latencies.splice(0).sort((a, b) => a - b);
-    const quantile = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-    return { count: sorted.length, p50: quantile(0.5), p99: quantile(0.99) };
+  takeLatencies(): number[] {
+    return this.#latencies.splice(0);
   }
 
   /** Taps no more; what is on its way is still answered. */

@@ -8,9 +8,10 @@ const HELP = `npm run fuzz -- [options]
 
   --messages N    so many, over all surfaces (1000000)
   --seed S        other messages (1)
-  --rate R        at most so many a second (0: as many as go)
+  --rate R        at most so many a second, evenly (1200; 0: as many as go)
   --processes P   that send them (2)
-  --quiet S       seconds without them, before and after, to compare latencies with (10)
+  --quiet S       seconds without them, before and after, to compare latencies with (30)
+  --slowdown F    the crowd's p99 may be so many times that of the quiet phases (1.1)
   --no-database   without Postgres: history answers that there is none
   --json          one JSON document instead of the tables
 `;
@@ -19,9 +20,10 @@ const { values } = parseArgs({
   options: {
     messages: { type: 'string', default: '1000000' },
     seed: { type: 'string', default: '1' },
-    rate: { type: 'string', default: '0' },
+    rate: { type: 'string', default: '1200' },
     processes: { type: 'string', default: '2' },
-    quiet: { type: 'string', default: '10' },
+    quiet: { type: 'string', default: '30' },
+    slowdown: { type: 'string', default: '1.1' },
     'no-database': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -32,7 +34,7 @@ function mb({ heapBytes, residentBytes }: Memory): string {
   return `heap ${(heapBytes / 1e6).toFixed(1)} MB, resident ${(residentBytes / 1e6).toFixed(0)} MB`;
 }
 
-function print({ tallies, problems, memory, latencies, seconds }: HostileResult): void {
+function print({ tallies, problems, memory, latencies, slowdown, seconds }: HostileResult): void {
   const messages = tallies.reduce((sum, tally) => sum + tally.messages, 0);
   for (const { surface, messages: count, answers } of tallies) {
     console.log(`${String(count).padStart(9)}  ${surface}\n${' '.repeat(11)}${answers.map(([answer, times]) => `${answer}: ${times}`).join(', ')}`);
@@ -41,8 +43,9 @@ function print({ tallies, problems, memory, latencies, seconds }: HostileResult)
   console.log(`memory after collecting garbage: before ${mb(memory.before)}; after ${mb(memory.after)}`);
   for (const phase of ['before', 'during', 'after'] as const) {
     const { count, p50, p99 } = latencies[phase];
-    console.log(`acknowledgements of the crowd ${phase.padEnd(7)} p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, of ${count}; p99 ${(p99 / latencies.before.p99).toFixed(2)} × that of before`);
+    console.log(`acknowledgements of the crowd ${phase.padEnd(7)} p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, of ${count}`);
   }
+  console.log(`p99 while attacked: ${slowdown.toFixed(2)} × that of the quiet phases together`);
   console.log(problems.length === 0 ? 'No problem found.' : `\n${problems.length} problems:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
 }
 
@@ -54,6 +57,7 @@ else {
     rate: Number(values.rate),
     processes: Number(values.processes),
     quietMs: 1000 * Number(values.quiet),
+    slowdownMax: Number(values.slowdown),
     withDatabase: !values['no-database'],
     attackers: path.join(import.meta.dirname, `attackers${path.extname(import.meta.filename)}`),
     ...(process.stderr.isTTY ? { onProgress: (messages: number) => void process.stderr.write(`\r${messages} messages `) } : {}),

@@ -27,12 +27,20 @@ export interface Target {
 /** What was answered, and how often. */
 export type Answers = Map<string, number>;
 
-export interface Surface {
+/** Waits until so many messages may be sent. */
+export type Pace = (messages: number) => Promise<void>;
+
+export interface Surface extends Attack {
   readonly name: string;
   /** Its part of all messages. */
   readonly share: number;
-  /** Sends about so many messages at most, and answers how many it sent. */
-  attack(target: Target, random: Random, messages: number, answers: Answers): Promise<number>;
+}
+
+interface Attack {
+  /** Messages of one attack at most. */
+  readonly atOnceMax: number;
+  /** Sends so many messages at most, and answers how many it sent. */
+  attack(target: Target, random: Random, messages: number, answers: Answers, pace: Pace): Promise<number>;
 }
 
 /** How long a socket may be silent until it is taken for one that stays open. */
@@ -54,12 +62,13 @@ interface HttpMessage {
 }
 
 /** Requests one after the other on a connection, each after the answer to the one before. */
-function overHttp(portOf: (target: Target) => number, make: (target: Target, random: Random) => HttpMessage): Surface['attack'] {
-  return async (target, random, messages, answers) => {
+function overHttp(portOf: (target: Target) => number, make: (target: Target, random: Random) => HttpMessage): Attack {
+  const attack: Attack['attack'] = async (target, random, messages, answers, pace) => {
     const connection = await BareConnection.open(portOf(target));
     let sent = 0;
-    while (sent < Math.min(messages, PER_CONNECTION) && !connection.isEnded) {
+    while (sent < messages && !connection.isEnded) {
       const { head, body = new Uint8Array(0) } = make(target, random);
+      await pace(1);
       connection.write(Buffer.concat([Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`, 'latin1'), body]));
       sent += 1;
       note(answers, `http ${(await connection.status()) ?? 'cut'}`);
@@ -67,6 +76,7 @@ function overHttp(portOf: (target: Target) => number, make: (target: Target, ran
     connection.close();
     return sent;
   };
+  return { atOnceMax: PER_CONNECTION, attack };
 }
 
 function reaction(random: Random, viewer: number): object {
@@ -110,8 +120,10 @@ function overSocket(
   upgrade: (target: Target, random: Random) => string,
   first: (target: Target, random: Random) => Uint8Array | null,
   make: (random: Random) => Uint8Array,
-): Surface['attack'] {
-  return async (target, random, messages, answers) => {
+): Attack {
+  const attack: Attack['attack'] = async (target, random, messages, answers, pace) => {
+    const count = Math.min(messages, 1 + upTo(random, PER_SOCKET));
+    await pace(count);
     const connection = await BareConnection.open(target.port);
     connection.write(upgrade(target, random));
     const status = await connection.status();
@@ -122,12 +134,12 @@ function overSocket(
     }
     const said = first(target, random);
     if (said !== null) connection.write(said);
-    const count = Math.min(messages, 1 + upTo(random, PER_SOCKET));
     connection.write(Buffer.concat(Array.from({ length: count }, () => make(random))));
     note(answers, `socket ${await connection.ending(SILENT_MS)}`);
     connection.close();
     return count;
   };
+  return { atOnceMax: PER_SOCKET, attack };
 }
 
 const viewerPath = `/streams/${STREAM}/reactions`;
@@ -220,8 +232,9 @@ function brokenHead(random: Random): string {
 }
 
 /** One message a connection; who is not answered soon leaves. */
-function overHead(make: (random: Random) => string): Surface['attack'] {
-  return async ({ port }, random, _messages, answers) => {
+function overHead(make: (random: Random) => string): Attack {
+  const attack: Attack['attack'] = async ({ port }, random, _messages, answers, pace) => {
+    await pace(1);
     const connection = await BareConnection.open(port);
     connection.write(Buffer.from(make(random), 'latin1'));
     const status = await connection.status(PATIENCE_MS);
@@ -229,6 +242,7 @@ function overHead(make: (random: Random) => string): Surface['attack'] {
     connection.close();
     return 1;
   };
+  return { atOnceMax: 1, attack };
 }
 
 const PATHS = [
@@ -266,12 +280,12 @@ function controlMessage(random: Random): Uint8Array {
 const silence = (): null => null;
 
 export const SURFACES: readonly Surface[] = [
-  { name: 'POST /reactions, JSON', share: 20, attack: post('application/json', (random, value) => damage(random, utf8(hostileJson(random, value)))) },
-  { name: 'POST /reactions, msgpack', share: 15, attack: post('application/msgpack', (random, value) => damage(random, encoder.encode(withoutVerbatim(value)))) },
+  { name: 'POST /reactions, JSON', share: 20, ...post('application/json', (random, value) => damage(random, utf8(hostileJson(random, value)))) },
+  { name: 'POST /reactions, msgpack', share: 15, ...post('application/msgpack', (random, value) => damage(random, encoder.encode(withoutVerbatim(value)))) },
   {
     name: 'viewers’ socket, JSON',
     share: 20,
-    attack: overSocket(() => upgradeHead(viewerPath, ['ovation.v1.json']), (target, random) => (random() < 0.8 ? frame(1, utf8(JSON.stringify(hello(target, random)))) : null), (random) => {
+    ...overSocket(() => upgradeHead(viewerPath, ['ovation.v1.json']), (target, random) => (random() < 0.8 ? frame(1, utf8(JSON.stringify(hello(target, random)))) : null), (random) => {
       const text = utf8(hostileJson(random, seldom(random, clientMessages(random))));
       return frame(random() < 0.98 ? 1 : 2, random() < 0.9 ? text : damage(random, text));
     }),
@@ -279,38 +293,38 @@ export const SURFACES: readonly Surface[] = [
   {
     name: 'viewers’ socket, msgpack',
     share: 20,
-    attack: overSocket(() => upgradeHead(viewerPath, ['ovation.v1.msgpack']), (target, random) => (random() < 0.8 ? frame(2, encoder.encode(Object.values(hello(target, random)).with(0, 0))) : null), (random) => {
+    ...overSocket(() => upgradeHead(viewerPath, ['ovation.v1.msgpack']), (target, random) => (random() < 0.8 ? frame(2, encoder.encode(Object.values(hello(target, random)).with(0, 0))) : null), (random) => {
       const bytes = encoder.encode(withoutVerbatim(seldom(random, msgpackMessages(random))));
       return frame(random() < 0.98 ? 2 : 1, random() < 0.9 ? bytes : damage(random, bytes));
     }),
   },
-  { name: 'viewers’ socket, broken frames', share: 10, attack: overSocket(() => upgradeHead(viewerPath, []), silence, brokenFrame) },
-  { name: 'upgrades', share: 2, attack: overHead(brokenUpgrade) },
-  { name: 'requests that are none', share: 2, attack: overHead(brokenHead) },
+  { name: 'viewers’ socket, broken frames', share: 10, ...overSocket(() => upgradeHead(viewerPath, []), silence, brokenFrame) },
+  { name: 'upgrades', share: 2, ...overHead(brokenUpgrade) },
+  { name: 'requests that are none', share: 2, ...overHead(brokenHead) },
   {
     name: 'moderators’ socket, good token',
     share: 4,
-    attack: overSocket(({ moderatorToken }) => upgradeHead(`/control/${DOCUMENT}`, [CONTROL_SUBPROTOCOL, `ovation.token.${moderatorToken}`]), silence, controlMessage),
+    ...overSocket(({ moderatorToken }) => upgradeHead(`/control/${DOCUMENT}`, [CONTROL_SUBPROTOCOL, `ovation.token.${moderatorToken}`]), silence, controlMessage),
   },
   {
     name: 'moderators’ socket, no good token',
     share: 2,
-    attack: overSocket(
+    ...overSocket(
       ({ viewerTokens }, random) => upgradeHead(pick(random, [`/control/${DOCUMENT}`, '/control/global', '/control/x']), [CONTROL_SUBPROTOCOL, ...pick(random, [[], ['ovation.token.a.b.c'], [`ovation.token.${viewerTokens[0]!}`]])]),
       silence,
       controlMessage,
     ),
   },
-  { name: 'reading', share: 3, attack: overHttp(({ port }) => port, query) },
+  { name: 'reading', share: 3, ...overHttp(({ port }) => port, query) },
   {
     name: 'console',
     share: 1,
-    attack: overHttp(({ port }) => port, (_target, random) => ({ head: `GET /console/${pick(random, FILES)} HTTP/1.1\r\nhost: ${pick(random, ['x', 'a b', '"', 'x:99999', '[::1]'])}\r\n` })),
+    ...overHttp(({ port }) => port, (_target, random) => ({ head: `GET /console/${pick(random, FILES)} HTTP/1.1\r\nhost: ${pick(random, ['x', 'a b', '"', 'x:99999', '[::1]'])}\r\n` })),
   },
   {
     name: 'admin port',
     share: 1,
-    attack: overHttp(({ adminPort }) => adminPort, (_target, random) => ({
+    ...overHttp(({ adminPort }) => adminPort, (_target, random) => ({
       head: `${pick(random, ['GET', 'POST', 'DELETE'])} ${pick(random, ['/livez', '/readyz', '/livez?x=%00', '/nowhere', '/%zz', '/metrics/../x', `/${'x'.repeat(5_000)}`])} HTTP/1.1\r\nhost: x\r\n`,
       body: pick(random, [new Uint8Array(0), new Uint8Array(0), randomBytes(random, 30), new Uint8Array(2_000)]),
     })),
