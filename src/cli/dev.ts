@@ -70,7 +70,7 @@ async function runDev(options: DevOptions): Promise<void> {
     stop.signal,
     say,
   );
-  console.log(describe(dev.url, dev.status(), options.data));
+  console.log(describeDev(dev.url, dev.status(), options.data));
   console.log(`\nReady in ${((performance.now() - startedAt) / 1000).toFixed(1)} s. Ctrl-C stops everything.`);
   await new Promise<void>((resolve) => {
     if (stop.signal.aborted) resolve();
@@ -82,7 +82,8 @@ async function runDev(options: DevOptions): Promise<void> {
   console.log('Stopped.');
 }
 
-function describe(url: string, { regions, database }: DevStatus, data: string | undefined): string {
+/** What is said once it runs. */
+export function describeDev(url: string, { regions, database }: DevStatus, data: string | undefined): string {
   const rows = regions.map(({ id, api, admin, pid, nats_pid, parts }) => {
     const nats = nats_pid === null ? '' : `, nats-server pid ${nats_pid}`;
     return `  ${id.padEnd(10)} ${api}   admin ${admin}   pid ${pid}${nats}   log: ${parts['log']}`;
