@@ -32,7 +32,10 @@ export interface SentBatch {
   /** Times of the regions' clocks between which it was counted, if it was. */
   earliestAt: number;
   answeredAt: number;
-  /** It reached some process after its client had given it up or was told that it does not count. */
+  /**
+   * It reached some process after its client had given it up or was told that it does not count, or who said so had been
+   * followed by another process, which may have counted it.
+   */
   mayCount: boolean;
   /** Where it may have been counted: by region, whether anything there makes it doubtful. */
   readonly reached: Set<string>;
@@ -213,12 +216,13 @@ export class Client {
     const batch: Batch = { stream: this.stream, viewer: this.viewer, device: this.device, address: null, session, sequence, reactions, ...via };
     life.submit(batch, (reply) => {
       const answeredAt = runtime.clock.now();
+      const isFollowed = this.#world.regions.get(life.region)!.current !== life;
       if (hit(runtime, faults.loseAnswer)) return counters.add('answer lost');
-      runtime.timers.after(5 + runtime.random.next() * 60, () => this.#answered(sent, reply, answeredAt));
+      runtime.timers.after(5 + runtime.random.next() * 60, () => this.#answered(sent, reply, answeredAt, isFollowed));
     });
   }
 
-  #answered(batch: SentBatch, reply: IngestReply, answeredAt: number): void {
+  #answered(batch: SentBatch, reply: IngestReply, answeredAt: number, isFollowed: boolean): void {
     const { runtime, counters, violated } = this.#world;
     if (reply.kind === 'counted') {
       if (reply.duplicate) counters.add('duplicate recognised');
@@ -243,6 +247,7 @@ export class Client {
     }
     if (reply.reason === 'stale-sequence' && !batch.lost) violated(`${name(batch)} is stale`);
     batch.state = 'refused';
+    if (isFollowed) batch.mayCount = true;
     batch.answeredAt = answeredAt;
     this.#open.delete(batch);
   }
