@@ -21,9 +21,10 @@ import { reconnectStorm } from './reconnect-storm.ts';
 import { overload } from './overload.ts';
 import { replicatedBytes } from './replicated-bytes.ts';
 import { sessionState } from './session-state.ts';
+import { slowViewers } from './slow-viewers.ts';
 import { windowsIntoPostgres } from './windows-into-postgres.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres, antiSpam, antiSpamCost, endedStreams, reconnectStorm, overload];
+const BENCHMARKS: readonly Benchmark[] = [aggregatorCore, edgeIngest, fanOut, sessionState, merge, replicatedBytes, windowsIntoPostgres, antiSpam, antiSpamCost, endedStreams, reconnectStorm, slowViewers, overload];
 
 const USAGE = `Usage: npm run bench -- [--only name]... [--trace csv] [--json]
 
