@@ -45,7 +45,7 @@ export const UP: { readonly [signal in Signal]: Marks } = {
 export const HOLD: { readonly [signal in Signal]: Marks } = {
   loopDelayMs: [30, 75, 1_000],
   // The next milder rung may cost more than twice as much: who could not bear that must not go there to find out.
-  loopUtilization: [0.4, 0.4, Infinity],
+  loopUtilization: [0.45, 0.45, Infinity],
   commitLagMs: [75, 175, 2_000],
   inboxShare: [0.12, 0.25, 0.45],
   behindShare: [0.12, 0.25, 0.4],

@@ -3,13 +3,16 @@
  *
  * Between, whatever else there is gets its turn: Node accepts one connection in each, and a frame to ten thousand sockets is
  * tens of milliseconds of work. Crowds that wait take turns, too. It is counted in sockets and not in time, because a process that
- * gets little of a processor would have its time taken by others and write next to nothing.
+ * gets little of a processor would have its time taken by others and write next to nothing. But when the rest takes long, the next turn
+ * writes the more, so that frames keep their share of the time however much there is to be read.
  */
 
-import type { Timers } from '../../regions/runtime.ts';
+import type { Clock, Runtime, Timers } from '../../regions/runtime.ts';
 
 /** Of a turn, for all crowds together: one or two milliseconds of work. */
 export const VISITS_PER_TURN = 256;
+/** For each millisecond that the rest took: about a fifth as long. */
+const VISITS_PER_MS_OF_REST = 32;
 /** One crowd's share, while others wait. */
 const VISITS_PER_SHARE = 64;
 /** About as long as a turn's visits: half of the time is for the rest, in turns as short as they come. */
@@ -21,14 +24,17 @@ export interface Crowd {
 }
 
 export class Turns<C extends Crowd> {
+  readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #visitNext: (crowd: C) => void;
   /** Who has waited longest is first. */
   readonly #waiting = new Set<C>();
   #isScheduled = false;
+  #restsSince = 0;
 
   /** `visitNext` visits one of the crowd, the next one each time. */
-  constructor(timers: Timers, visitNext: (crowd: C) => void) {
+  constructor({ clock, timers }: Pick<Runtime, 'clock' | 'timers'>, visitNext: (crowd: C) => void) {
+    this.#clock = clock;
     this.#timers = timers;
     this.#visitNext = visitNext;
   }
@@ -50,6 +56,7 @@ export class Turns<C extends Crowd> {
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.size === 0) return;
     this.#isScheduled = true;
+    this.#restsSince = this.#clock.now();
     this.#timers.after(REST_MS, () => {
       this.#isScheduled = false;
       this.#turn();
@@ -58,7 +65,8 @@ export class Turns<C extends Crowd> {
   }
 
   #turn(): void {
-    let visits = VISITS_PER_TURN;
+    const restedMs = this.#clock.now() - this.#restsSince;
+    let visits = Math.max(VISITS_PER_TURN, Math.floor(VISITS_PER_MS_OF_REST * restedMs));
     // Who is put back comes up again in this same loop.
     for (const crowd of this.#waiting) {
       if (visits === 0) return;

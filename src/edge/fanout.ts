@@ -9,7 +9,7 @@
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
-import type { Timers } from '../../regions/runtime.ts';
+import type { Runtime } from '../../regions/runtime.ts';
 import type { Level } from '../broadcaster/frame-feed.ts';
 import { encodeServerJson } from '../protocol/json-codec.ts';
 import type { FrameMessage, ServerMessage } from '../protocol/messages.ts';
@@ -85,8 +85,8 @@ export class Fanout {
   readonly #waitingBytesMax: number;
 
   /** Frames reach `join`ed sockets from then on; `idleSweepsMax` sweeps without progress cut one, and more than `waitingBytesMax` do. */
-  constructor(timers: Timers, onViewers: (stream: StreamId, viewers: number) => void = () => {}, idleSweepsMax = 30, waitingBytesMax = Infinity) {
-    this.#turns = new Turns(timers, (room) => this.#visitNext(room));
+  constructor(runtime: Pick<Runtime, 'clock' | 'timers'>, onViewers: (stream: StreamId, viewers: number) => void = () => {}, idleSweepsMax = 30, waitingBytesMax = Infinity) {
+    this.#turns = new Turns(runtime, (room) => this.#visitNext(room));
     this.#onViewers = onViewers;
     this.#idleSweepsMax = idleSweepsMax;
     this.#waitingBytesMax = waitingBytesMax;

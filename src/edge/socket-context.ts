@@ -6,6 +6,7 @@ import type { Ingest } from '../aggregator/ingest.ts';
 import type { StreamState } from '../moderation/policy.ts';
 import type { Authenticator } from './auth.ts';
 import type { Member } from './fanout.ts';
+import type { HearingTurns } from './hearing-turns.ts';
 import type { EdgeLimits } from './options.ts';
 
 export interface SocketContext {
@@ -17,6 +18,7 @@ export interface SocketContext {
   readonly catchUp: (member: Member) => void;
   readonly now: () => number;
   readonly timers: Timers;
+  readonly turns: HearingTurns;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly observeAckMs: (ms: number) => void;

@@ -20,6 +20,7 @@ import { BATCH_MS, FRAME_MS, frameMessageOf } from './frame-message.ts';
 import { networkOf } from './network.ts';
 import { MESSAGE_BYTES_MAX, isAllowedOrigin, type EdgeLimits, type EdgeOptions } from './options.ts';
 import { within } from './problem.ts';
+import { HearingTurns } from './hearing-turns.ts';
 import { emptyStats, type SocketContext } from './socket-context.ts';
 import { ViewerCounts } from './viewer-counts.ts';
 import { ViewerSocket, closeText } from './viewer-socket.ts';
@@ -47,7 +48,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
   const { config, feed, runtime, log } = options;
   const webSockets = new WebSocketServer(webSocketOptions());
   const counts = new ViewerCounts(runtime.timers, (stream, viewers) => feed.watch(stream, viewers));
-  const fanout = new Fanout(runtime.timers, (stream, viewers) => counts.set(stream, viewers), Math.ceil(limits.stuckMs / SWEEP_MS), limits.waitingBytesMax);
+  const fanout = new Fanout(runtime, (stream, viewers) => counts.set(stream, viewers), Math.ceil(limits.stuckMs / SWEEP_MS), limits.waitingBytesMax);
   const sockets = new Set<ViewerSocket>();
   /** Welcomes that wait for the same frame share one question to the feed. */
   const readings = new Map<StreamId, Promise<FrameMessage>>();
@@ -60,6 +61,7 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     catchUp: (member) => fanout.catchUp(member),
     now: () => runtime.clock.now(),
     timers: runtime.timers,
+    turns: new HearingTurns(runtime.timers),
     random: () => runtime.random.next(),
     observeAckMs: options.observeAckMs ?? (() => {}),
     stats: emptyStats(),

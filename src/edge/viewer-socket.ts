@@ -11,9 +11,7 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
-import type { Cancel } from '../../regions/runtime.ts';
 import type { IngestReply, Reaction } from '../aggregator/ingest.ts';
-import type { Level } from '../broadcaster/frame-feed.ts';
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes.ts';
 import { decodeClientJson } from '../protocol/json-codec.ts';
 import { MalformedMessage } from '../protocol/message-rules.ts';
@@ -22,6 +20,7 @@ import { decodeClientMsgpack } from '../protocol/msgpack-codec.ts';
 import { PROBLEMS, type ProblemName } from '../protocol/problems.ts';
 import { requireStream, requireViewer } from './auth.ts';
 import { webSocketMessage, type Encoding, type Member } from './fanout.ts';
+import { Hearing } from './hearing.ts';
 import { InFlight } from './in-flight.ts';
 import { refusalOf, type Problem } from './problem.ts';
 import type { SocketContext } from './socket-context.ts';
@@ -29,11 +28,6 @@ import type { SocketContext } from './socket-context.ts';
 type State = 'new' | 'verifying' | 'sender' | 'watcher' | 'closed';
 
 const RETRY_MS = 1_000;
-/** A socket is not read for longer than this, because whatever comes over it waits as long. */
-const HOLD_MS_MAX = 1_000;
-const HOLD_STEP_MS = 25;
-/** After a batch, on each rung, at most: much less than the pace asks for, so that it delays those alone who do not heed that. */
-const PACE_HOLD_MS: { readonly [level in Level]: number } = { exact: 0, relaxed: 250, hearts: 500, static: HOLD_MS_MAX };
 /** A whole sweep interval holds several frames and the resends of who came late. */
 const ENDED_SWEEPS = 1;
 const DRAINING_TEXT = 'The stream is about to end and lets no new viewers in.';
@@ -49,6 +43,7 @@ export class ViewerSocket {
   readonly #headerToken: string | undefined;
   readonly #network: string | null;
   readonly #bornAt: number;
+  readonly #hearing: Hearing;
   #state: State = 'new';
   /** Came when the stream let no new viewer in any more. */
   readonly #isLate: boolean;
@@ -66,8 +61,6 @@ export class ViewerSocket {
   #budget: number;
   #budgetAt: number;
   #excess = 0;
-  /** Ends a hold; null while the socket is read. */
-  #release: Cancel | null = null;
 
   constructor(
     context: SocketContext,
@@ -85,6 +78,7 @@ export class ViewerSocket {
     this.#context = context;
     this.#headerToken = headerToken;
     this.#network = network;
+    this.#hearing = new Hearing(context, webSocket, raw);
     this.#isLate = context.stateOf(stream) === 'draining';
     this.#bornAt = this.#heardAt = this.#budgetAt = context.seconds;
     this.#budget = context.limits.messageBurstMax;
@@ -110,7 +104,7 @@ export class ViewerSocket {
     this.#state = 'closed';
     this.#context.stats.closedByEdge += 1;
     // The other side's goodbye must be read.
-    this.#letGo();
+    this.#hearing.letGo();
     this.#webSocket.close(code, closeText(reason));
   }
 
@@ -121,7 +115,7 @@ export class ViewerSocket {
   /** Nothing comes or goes any more. Answers that are still on their way are let go. */
   closed(): void {
     this.#state = 'closed';
-    this.#letGo();
+    this.#hearing.letGo();
     this.#context.stats.inFlight -= this.inFlight;
     this.#inFlight = null;
     this.#early = [];
@@ -229,8 +223,9 @@ export class ViewerSocket {
     if (inFlight === null || inFlight.has(seq)) return;
     if (inFlight.size >= BATCHES_IN_FLIGHT_MAX) return this.#answerError(seq, 'rate-limited', RETRY_MS);
     const { ingest, stats, now } = this.#context;
-    this.#hold(PACE_HOLD_MS[this.member?.level ?? 'exact'], false);
-    inFlight.add(seq, now());
+    const at = now();
+    this.#hearing.batch(this.member?.level ?? 'exact', at);
+    inFlight.add(seq, at);
     stats.inFlight += 1;
     stats.batches += 1;
     ingest.submit(
@@ -263,41 +258,9 @@ export class ViewerSocket {
     } else {
       stats.refusals += 1;
       const problem = refusalOf(reply);
-      if (reply.reason === 'overloaded') this.#hold(problem.retryAfterMs ?? RETRY_MS, true);
+      if (reply.reason === 'overloaded') this.#hearing.refused(problem.retryAfterMs ?? RETRY_MS);
       this.#answerError(seq, problem.problem, problem.retryAfterMs, problem.message);
     }
-  }
-
-  /**
-   * Does not read this socket for a while [LOAD-10]. To read a batch and to refuse it costs nearly as much as to count it, and what is
-   * ready to be read is read before anything else is done: a region that reads all that it must refuse answers nobody. What is not
-   * read waits with the client, and comes at once.
-   */
-  #hold(ms: number, isRefused: boolean): void {
-    if (ms === 0 || !this.isOpen()) return;
-    // What has come already is heard to its end, unless it would be refused, too.
-    if (isRefused) this.#webSocket.pause();
-    if (this.#release !== null) return;
-    const { stats, timers, random } = this.#context;
-    stats.holds += 1;
-    stats.held += 1;
-    // Spread, because those who are let go together bring what they have together; in steps, because timers of one length cost less.
-    const spreadMs = Math.min(ms, HOLD_MS_MAX) * (1 - random() / 2);
-    this.#release = timers.after(HOLD_STEP_MS * Math.ceil(spreadMs / HOLD_STEP_MS), () => this.#letGo());
-    // And answered in one write.
-    this.raw.cork();
-    process.nextTick(() => {
-      this.raw.uncork();
-      if (this.#release !== null) this.#webSocket.pause();
-    });
-  }
-
-  #letGo(): void {
-    if (this.#release === null) return;
-    this.#release();
-    this.#release = null;
-    this.#context.stats.held -= 1;
-    this.#webSocket.resume();
   }
 
   #giveUpUpTo(submittedAt: number): void {

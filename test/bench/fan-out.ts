@@ -48,7 +48,7 @@ function frameOf(number: number): FrameMessage {
 }
 
 async function startOwn(cleanups: Cleanup[]): Promise<Sender> {
-  const fanout = new Fanout(realRuntime.timers);
+  const fanout = new Fanout(realRuntime);
   const server = net.createServer({ noDelay: true }, (socket) => {
     socket.on('error', () => {});
     fanout.join(STREAM, socket, 'msgpack');

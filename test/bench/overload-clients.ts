@@ -3,8 +3,8 @@
  *
  * Viewers have the player SDK's own sessions over bare sockets, because a whole client for each would need more CPU than the
  * region has: 32 batches out, refused ones again when the region said, all again after a reconnect. *Deaf* viewers do not
- * heed the pace: they are the load that a region can only refuse. Beside them probes, each on a stream of its own, tap
- * one at a time and wait for the frame that holds it. Arguments: the port. Told by its parent what to do, it answers with what it saw.
+ * heed the pace: they are the load that a region can only refuse. Beside them probes, each on a stream of its own, heed it as players
+ * do, tap one at a time and wait for the frame that holds it. Arguments: the port. Told by its parent what to do, it answers with what it saw.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -85,6 +85,7 @@ class Viewer {
   #isWelcomed = false;
   #batchMs = BATCH_MS;
   #nextBatchAt = 0;
+  isProbe = false;
   onFrame: ((message: Extract<ServerMessage, { type: 'frame' }>) => void) | null = null;
   onAccepted: ((sentAt: number) => void) | null = null;
 
@@ -141,7 +142,7 @@ class Viewer {
     const batch = this.session.nextBatch(this.waiting, at);
     if (batch === null) return;
     // The crowd's batches must not come in step.
-    this.#nextBatchAt = isDeaf ? 0 : at + this.#batchMs * (0.9 + 0.2 * Math.random());
+    this.#nextBatchAt = isDeaf && !this.isProbe ? 0 : at + this.#batchMs * (0.9 + 0.2 * Math.random());
     this.#sendBatch(batch, at);
   }
 
@@ -238,6 +239,7 @@ async function connectAll(viewers: readonly Viewer[]): Promise<void> {
 /** Taps when the last tap was seen, or given up. */
 function startProbe(index: number): Viewer {
   const probe = new Viewer(`probe-${index}`, `probe-${index}`);
+  probe.isProbe = true;
   let taken = 0;
   let sentAt = 0;
   let tappedAt = -Infinity;

@@ -1,10 +1,10 @@
 /**
  * overload: three times as much as a region can count, and what becomes of it.
  *
- * One real region on a real nats-server, in processes of their own. The region shares one core with programs that do
+ * One real region on a real nats-server, in processes of their own. The region shares one core with a program that does
  * nothing but spin, so that viewers and NATS, on the other one, can offer three times what it can do. First
- * the offer grows until the region counts no more of it: its peak. Then it is offered three times that, by viewers who do not
- * heed the pace (who do, send so much less that it is hardly an overload), then by some who do, and then little again.
+ * the offer grows until the region counts no more of it: its peak. Then, from a calm region each time, it is offered three times that at
+ * once, by viewers who do not heed the pace (who do, send so much less that it is hardly an overload), and by viewers who do.
  */
 
 import { fork, spawn, spawnSync, type ChildProcess } from 'node:child_process';
@@ -19,12 +19,12 @@ import type { Account, Offer, Order, Outcome } from './overload-clients.ts';
 
 const SOCKETS = 2_000;
 /** Programs that share the region's core. */
-const SPINNERS = 3;
+const SPINNERS = 1;
 const PROBES = 40;
 const STEP_MS = 4_000;
 /** Taps a second that are offered first, and at most. */
-const FIRST_PER_SECOND = 500;
-const LAST_PER_SECOND = 20_000;
+const FIRST_PER_SECOND = 2_000;
+const LAST_PER_SECOND = 40_000;
 /** Who acknowledges less of the offer is at the peak, or beyond it. */
 const ENOUGH = 0.85;
 const OVERLOAD_MS = 20_000;
@@ -127,9 +127,12 @@ async function run() {
       if (phase.acknowledgedTaps < ENOUGH * phase.offeredTaps) break;
     }
     const intervalMs = intervalOf(3 * peak!.perSecond);
+    // A level holds for a while, and what was offered in vain is still to be counted.
+    const rest = (): Promise<Phase> => play({ sockets: CALM_SOCKETS, intervalMs: 1_000, durationMs: CALM_MS, isDeaf: false });
+    await rest();
     const over = await play({ sockets: SOCKETS, intervalMs, durationMs: OVERLOAD_MS, isDeaf: true });
+    const calm = await rest();
     const heeding = await play({ sockets: SOCKETS, intervalMs, durationMs: OVERLOAD_MS, isDeaf: false });
-    const calm = await play({ sockets: CALM_SOCKETS, intervalMs: 1_000, durationMs: CALM_MS, isDeaf: false });
     const climbDownMs = calm.levels.at(-1)?.[1] === 'exact' ? calm.levels.at(-1)![0] : Infinity;
 
     const { accepted, unanswered } = await ask<Account>(clients, { settle: SETTLE_MS_MAX });

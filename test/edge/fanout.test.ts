@@ -33,6 +33,8 @@ const frame = (heart: number, changes: Partial<FrameMessage> = {}): FrameMessage
 
 /** Turns of the event loop that come when they are asked for. */
 class FakeTurns implements Timers {
+  /** Milliseconds. */
+  now = 0;
   #due: (() => void)[] = [];
 
   get waiting(): number {
@@ -63,7 +65,7 @@ class FakeTurns implements Timers {
 /** A fan-out, and a way to have it write a frame to all in one go. */
 function setUp(idleSweepsMax?: number, waitingBytesMax?: number) {
   const turns = new FakeTurns();
-  const fanout = new Fanout(turns, () => {}, idleSweepsMax, waitingBytesMax);
+  const fanout = new Fanout({ clock: { now: () => turns.now }, timers: turns }, () => {}, idleSweepsMax, waitingBytesMax);
   const publish = (...args: Parameters<Fanout['publish']>): void => {
     fanout.publish(...args);
     turns.run();
@@ -291,6 +293,20 @@ describe('fan-out', () => {
     expect(each).toEqual([1, 2, 2.5].map((times) => times * VISITS_PER_TURN));
     expect(sockets.every((socket) => socket.written.length === 1 && socket.written[0] === sockets[0]!.written[0])).toBe(true);
     expect(fanout.stats).toMatchObject({ framesWritten: sockets.length, framesSkipped: 0 });
+  });
+
+  it('[EDGE-64] a turn writes the more, the longer the rest has taken', () => {
+    const { turns, fanout, crowd } = setUp();
+    const sockets = crowd(40 * VISITS_PER_TURN);
+    const written = (): number => sockets.reduce((sum, socket) => sum + socket.written.length, 0);
+    fanout.publish(derby, frame(1));
+    const each = [2, 100, 0, 10, 1_000].map((restMs) => {
+      const before = written();
+      turns.now += restMs;
+      turns.turn();
+      return written() - before;
+    });
+    expect(each).toEqual([VISITS_PER_TURN, 3_200, VISITS_PER_TURN, 320, 40 * VISITS_PER_TURN - 3_200 - 320 - 2 * VISITS_PER_TURN]);
   });
 
   it('[EDGE-64] who has not got a frame when the next one comes gets that instead, and nobody is passed over twice', () => {
