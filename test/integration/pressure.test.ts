@@ -20,7 +20,7 @@ const LONG = { timeout: 60_000 };
 /** As large as frames come. */
 const EMOJI = Array.from({ length: PALETTE_MAX }, (_, index) => `emoji-${index}-`.padEnd(64, 'x'));
 /** A region without viewers fills about half of it. */
-const HEAP_MB = 52;
+const HEAP_MB = 48;
 const JOINING = 500;
 const VIEWERS_MAX = 6_000;
 const LIMIT = { tapsPerSecondMax: 100_000, tapBurstMax: 100_000 };
@@ -62,9 +62,12 @@ async function watch(): Promise<readonly string[]> {
   return levels;
 }
 
-/** Once each of all emoji. */
+let posts = 0;
+
+/** Once each of all emoji, by another viewer each time. */
 async function tapAll(): Promise<void> {
-  const body = JSON.stringify(EMOJI.map((id) => ({ stream_id: 'derby', viewer_id: 'ann', emoji_id: id, count_since_last: 1, timestamp: 1 })));
+  posts += 1;
+  const body = JSON.stringify(EMOJI.map((id) => ({ stream_id: 'derby', viewer_id: `viewer-${posts}`, emoji_id: id, count_since_last: 1, timestamp: 1 })));
   const answer = await fetch(`${region.url}/reactions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
   expect(answer.status).toBe(202);
 }
