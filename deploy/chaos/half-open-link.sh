@@ -4,7 +4,8 @@ SCENARIO=half-open-link
 SUMMARY='Lose what one region sends to another, while what the other sends arrives.'
 ARGUMENTS='<from> <to>'
 DETAILS='No connection is reset: who waits for an answer must find out by itself that none will come.
-On Kubernetes a debug container in the pods of <to> drops the packets of <from>.address; its image (*.tools.image) needs nft.'
+On Kubernetes a debug container in the pods of <to> drops the packets of <from>.address, or of its pods and services where none is set;
+its image (*.tools.image) needs nft.'
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 . "$HERE/pod-network.sh"
 
@@ -15,14 +16,11 @@ needs_linux() { need "$1" address; }
 fault_linux() { nft_drop "$2" "$1" in; }
 heal_linux() { nft_heal "$2"; }
 
-needs_kubernetes() { need "$1" address; }
 fault_kubernetes() {
-  local address
-  address=$(address_of "$1")
-  in_pods "$2" "nft add table inet $(nft_table)
-nft add chain inet $(nft_table) in '{ type filter hook input priority -300; }'
-nft add rule inet $(nft_table) in $(family_of "$address") saddr $address drop"
+  local text
+  text=$(drop_from "$1")
+  in_pods "$2" "$text"
 }
-heal_kubernetes() { in_pods "$2" "nft delete table inet $(nft_table) || true"; }
+heal_kubernetes() { in_pods "$2" "$(drop_nothing)"; }
 
 scenario "$@"

@@ -26,21 +26,16 @@ heal_linux() {
   nft_heal "$2"
 }
 
-lose() { # PEER
-  local address
-  address=$(address_of "$1")
-  printf '%s\n' "nft add table inet $(nft_table)" \
-    "nft add chain inet $(nft_table) in '{ type filter hook input priority -300; }'" \
-    "nft add rule inet $(nft_table) in $(family_of "$address") saddr $address numgen random mod 100 '<' $LOSS drop"
-}
-needs_kubernetes() { need "$1" address && need "$2" address; }
 fault_kubernetes() {
-  in_pods "$1" "$(lose "$2")"
-  in_pods "$2" "$(lose "$1")"
+  local first second
+  first=$(drop_from "$2" "numgen random mod 100 '<' $LOSS ")
+  second=$(drop_from "$1" "numgen random mod 100 '<' $LOSS ")
+  in_pods "$1" "$first"
+  in_pods "$2" "$second"
 }
 heal_kubernetes() {
-  in_pods "$1" "nft delete table inet $(nft_table) || true"
-  in_pods "$2" "nft delete table inet $(nft_table) || true"
+  in_pods "$1" "$(drop_nothing)"
+  in_pods "$2" "$(drop_nothing)"
 }
 
 scenario "$@"

@@ -5,8 +5,10 @@ SUMMARY='Cut the link between two regions, both ways.'
 ARGUMENTS='<region> <other>'
 DETAILS='Packets between them vanish and nobody is told. Both count on; frames say how stale the other one is.
 On Kubernetes a NetworkPolicy does it: given <region>.address, the regions may reach all but each other'"'"'s address; without, their
-NATS takes in all pods but those of the other one. It asks for a network plugin that enforces policies, also on connections that stand.'
+NATS takes in all pods but those of the other one. It asks for a network plugin that enforces policies, also on connections that stand;
+where the two still hear each other, it heals and ends with 4.'
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+SILENCE_SECONDS=4 SILENCE_WAIT_SECONDS=20
 
 fault_dev() { chaos partition "$1" "$2"; }
 heal_dev() { chaos heal "$1" "$2"; }
@@ -43,9 +45,25 @@ policy() { # REGION OTHER
 }
 JSON"
 }
+await_silence() { # REGION OTHER: until it hears the other one no more
+  local seconds=0
+  if $DRY; then
+    printf '# until reactions_peer_staleness_seconds of %s at %s is over %s\n' "$2" "$1" "$SILENCE_SECONDS"
+    return 0
+  fi
+  for ((; seconds < SILENCE_WAIT_SECONDS; seconds++)); do
+    if admin_get "$1" /metrics | awk -v peer="peer=\"$2\"" -v min=$SILENCE_SECONDS '
+      /^reactions_peer_staleness_seconds\{/ && index($0, peer) && $NF > min { silent = 1 }
+      END { exit !silent }'; then return 0; fi
+    nap 1s
+  done
+  unable "$1 still hears $2: the network plugin does not enforce the policy, or not on connections that stand"
+}
 fault_kubernetes() {
   policy "$1" "$2"
   policy "$2" "$1"
+  await_silence "$1" "$2"
+  await_silence "$2" "$1"
 }
 heal_kubernetes() {
   on here "$(kube "$1") delete networkpolicy ovation-chaos-$1-without-$2 --ignore-not-found

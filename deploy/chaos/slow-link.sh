@@ -17,24 +17,28 @@ half_ms() { awk "BEGIN { printf \"%.1f\", $(in_seconds "$DELAY") * 500 }"; }
 fault_dev() { chaos delay "$1" "$2" "$(half_ms)ms"; }
 heal_dev() { chaos heal "$1" "$2"; }
 
-slow() { # PEER INTERFACE: a text for sh; only what goes to the peer is held back
-  local address match=ip bits=32 protocol=ip
-  address=$(address_of "$1")
-  if [[ $address == *:* ]]; then match=ip6 bits=128 protocol=ipv6; fi
+slow() { # INTERFACE ADDRESS…: a text for sh; only what goes to these addresses is held back
+  local address
   cat <<TC
 command -v tc >/dev/null || { echo 'tc is missing: apt-get install iproute2' >&2; exit 4; }
-case "\$(tc qdisc show dev $2 root)" in
+case "\$(tc qdisc show dev $1 root)" in
   ''|*noqueue*|*pfifo_fast*|*fq_codel*|*'qdisc fq '*|*'qdisc mq '*) ;;
-  *) echo '$2 has a queue of its own, which would be lost: tc qdisc show dev $2' >&2; exit 4 ;;
+  *) echo '$1 has a queue of its own, which would be lost: tc qdisc show dev $1' >&2; exit 4 ;;
 esac
-tc qdisc add dev $2 root handle 1: prio bands 4 || { echo 'the kernel has no prio queue (module sch_prio)' >&2; exit 4; }
-if ! tc qdisc add dev $2 parent 1:4 handle 40: netem delay $(half_ms)ms; then
-  tc qdisc del dev $2 root
+tc qdisc add dev $1 root handle 1: prio bands 4 || { echo 'the kernel has no prio queue (module sch_prio)' >&2; exit 4; }
+if ! tc qdisc add dev $1 parent 1:4 handle 40: netem delay $(half_ms)ms; then
+  tc qdisc del dev $1 root
   echo 'the kernel has no netem (module sch_netem; on Debian in linux-image-amd64, not in the cloud image)' >&2
   exit 4
 fi
-tc filter add dev $2 parent 1: protocol $protocol u32 match $match dst $address/$bits flowid 1:4
 TC
+  for address in "${@:2}"; do
+    if [[ $address == *:* ]]; then
+      printf '%s\n' "tc filter add dev $1 parent 1: protocol ipv6 u32 match ip6 dst $address/128 flowid 1:4"
+    else
+      printf '%s\n' "tc filter add dev $1 parent 1: protocol ip u32 match ip dst $address/32 flowid 1:4"
+    fi
+  done
 }
 fast() { # INTERFACE: only the queue that was put there
   printf '%s' "case \"\$(tc qdisc show dev $1 root)\" in *'qdisc prio 1:'*) tc qdisc del dev $1 root ;; esac"
@@ -42,18 +46,22 @@ fast() { # INTERFACE: only the queue that was put there
 
 needs_linux() { need "$1" address interface && need "$2" address interface; }
 fault_linux() {
-  on "$1" "$(slow "$2" "$(setting "$1" interface)")"
-  on "$2" "$(slow "$1" "$(setting "$2" interface)")"
+  on "$1" "$(slow "$(setting "$1" interface)" "$(address_of "$2")")"
+  on "$2" "$(slow "$(setting "$2" interface)" "$(address_of "$1")")"
 }
 heal_linux() {
   on "$1" "$(fast "$(setting "$1" interface)")"
   on "$2" "$(fast "$(setting "$2" interface)")"
 }
 
-needs_kubernetes() { need "$1" address && need "$2" address; }
 fault_kubernetes() {
-  in_pods "$1" "$(slow "$2" "$(setting "$1" interface eth0)")"
-  in_pods "$2" "$(slow "$1" "$(setting "$2" interface eth0)")"
+  local first second
+  first=$(addresses_of "$1")
+  second=$(addresses_of "$2")
+  # shellcheck disable=SC2086 # they are several words
+  in_pods "$1" "$(slow "$(setting "$1" interface eth0)" $second)"
+  # shellcheck disable=SC2086
+  in_pods "$2" "$(slow "$(setting "$2" interface eth0)" $first)"
 }
 heal_kubernetes() {
   in_pods "$1" "$(fast "$(setting "$1" interface eth0)")"

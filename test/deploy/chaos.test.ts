@@ -41,7 +41,15 @@ beforeAll(() => {
     writeFileSync(path.join(folder, 'bin', name), `#!/bin/bash\necho "${name} $*" >>'${calls}'\n${text}\n`);
     chmodSync(path.join(folder, 'bin', name), 0o755);
   };
-  for (const name of ['kubectl', 'ssh', 'nft', 'tc', 'systemctl']) standIn(name, 'exit 1');
+  for (const name of ['ssh', 'nft', 'tc', 'systemctl']) standIn(name, 'exit 1');
+  standIn('kubectl', `
+case "$*" in
+  *exitCode*) echo "\${ENDED:-0}" ;;
+  *pods,services*) echo '192.0.2.1 None' ;;
+  *'-o name'*) echo pod/one ;;
+  *metrics*) printf 'reactions_peer_staleness_seconds{peer="%s",region="x"} 0.5\\n' us eu ;;
+  *'get pods'*) echo one ;;
+esac`);
   standIn('curl', `case "$*" in */metrics*) printf 'reactions_peer_staleness_seconds{peer="x",region="y"} %s\\n' "\${STALENESS:-0.5}";; esac`);
   const status = { regions: ['us', 'eu'].map((id) => ({ id, api: `http://${id}`, admin: `http://${id}:9`, nats_data: folder })) };
   standIn('ovation', `
@@ -80,6 +88,12 @@ function run(scenario: string, args: readonly string[], changes?: Readonly<Recor
 function done(): string[] {
   if (!existsSync(calls)) return [];
   return readFileSync(calls, 'utf8').split('\n').filter((line) => /^(ovation (chaos|load)|nft|ssh)/.test(line) && !line.includes('status'));
+}
+
+/** What debug containers were told, in order. */
+function faults(): string[] {
+  const told = readFileSync(calls, 'utf8').matchAll(/^kubectl debug [\s\S]*?\b(drop|delete)\b/gm);
+  return [...told].map((match) => match[1]!);
 }
 
 /** As many regions as it wants. */
@@ -205,6 +219,16 @@ describe('[OPS-13] in order', () => {
     child.kill('SIGTERM');
     expect(await ended).toBe(130);
     expect(done()).toEqual(['ovation chaos partition us eu', 'ovation chaos heal us eu']);
+  });
+
+  test('[OPS-13] on Kubernetes each pod must have taken the fault, or it ends and is healed', async () => {
+    const kubernetes = ['us', 'eu', '--target', 'kubernetes', '--set', 'us.api=http://us', '--set', 'eu.api=http://eu', '--for', '50ms', '--no-crowd'];
+    const { code, stderr } = await run('half-open-link', kubernetes);
+    expect(code, stderr).toBe(0);
+    expect(faults()).toEqual(['drop', 'drop', 'delete', 'delete']);
+    rmSync(calls);
+    expect(await run('half-open-link', kubernetes, { ENDED: '3' })).toMatchObject({ code: 4, stderr: expect.stringContaining('did not end well (3)') });
+    expect(faults()).toEqual(['drop', 'delete']);
   });
 
   test('[OPS-13] what a target needs is asked for before anything is broken', async () => {
