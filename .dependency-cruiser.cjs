@@ -97,6 +97,13 @@ module.exports = {
       to: { path: '^src/', pathNot: ['^src/client/', '^src/protocol/'] },
     },
     {
+      name: 'pages-carry-what-they-show-only',
+      severity: 'error',
+      comment: 'Pages stand on the SDK; the console shares the policy documents and their glyphs with the service.',
+      from: { path: '^src/web/' },
+      to: { path: '^(regions|src)/', pathNot: ['^src/(web|client|protocol|base|moderation)/'] },
+    },
+    {
       name: 'adapters-only-at-the-root',
       severity: 'error',
       comment: 'Only region.ts, cli/ and other adapters see adapters.',

@@ -132,7 +132,7 @@ function integer(name: string, read: (name: string) => string | undefined, fallb
 
 function databaseUrl(text: string | undefined): string | null {
   if (text === undefined) return null;
-  if (!/^postgres(ql)?:\/\//.test(text)) throw new InvalidConfig('OVATION_DATABASE_URL: a postgres:// URL');
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) throw new InvalidConfig('OVATION_DATABASE_URL: a postgres:// URL');
   return text;
 }
 

@@ -36,6 +36,10 @@ test.each(['keys.example.org', 'file:///etc/jwks.json', 'ftp://keys.example.org'
   expect(reading).toThrow('OVATION_JWKS_URL: an http:// or https:// URL');
 });
 
+test.each(['mysql://localhost/windows', 'postgres', 'postgres://ann:secret@:5432/windows'])('windows cannot be at %s', (url) => {
+  expect(() => read({ OVATION_DATABASE_URL: url })).toThrow(InvalidConfig);
+});
+
 test('origins are any, or a list of origins as browsers send them', () => {
   expect(read({}).origins).toEqual(['*']);
   expect(read({ OVATION_ORIGINS: 'https://example.org, http://localhost:5173,http://[::1]:8080' }).origins).toEqual([

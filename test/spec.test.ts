@@ -99,7 +99,7 @@ function idsIn(text: string, pattern: RegExp): string[] {
 /** The ids of the specification, in its order. */
 const rules = idsIn(read('docs/SPEC.md'), /^\| ([A-Z][A-Z0-9]*-\d+) \|/gm);
 /** An id in brackets at the start of a text is the start of a test's name. */
-const tested = new Set(filesBelow('test').flatMap((file) => idsIn(read(file), /(?:['"`]|\] )\[([A-Z][A-Z0-9]*-\w+)\]/g)));
+const tested = new Set(filesBelow('test').flatMap((file) => idsIn(read(file), /(?<=['"`]|\] )\[([A-Z][A-Z0-9]*-\w+)\]/g)));
 
 test('[HOUSE-1] every rule has a number of its own, says something, and is enforced by a test', () => {
   expect(rules.length).toBeGreaterThan(100);

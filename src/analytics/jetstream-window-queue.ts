@@ -29,16 +29,11 @@ export interface JetStreamWindowQueueOptions {
   readonly bytesMax?: number;
 }
 
-export interface JetStreamWindowQueue extends WindowQueue {
-  readonly stats: { readonly malformedMessages: number };
-}
-
-export function createJetstreamWindowQueue(options: JetStreamWindowQueueOptions): JetStreamWindowQueue {
+export function createJetstreamWindowQueue(options: JetStreamWindowQueueOptions): WindowQueue {
   return new Queue(options);
 }
 
-class Queue implements JetStreamWindowQueue {
-  readonly stats = { malformedMessages: 0 };
+class Queue implements WindowQueue {
   readonly #options: JetStreamWindowQueueOptions;
   readonly #stream: string;
   readonly #subject: string;
@@ -50,6 +45,7 @@ class Queue implements JetStreamWindowQueue {
   /** Which life of the stream was seen last, and how far it had come; null before the first. */
   #seen: { readonly created: string; lastSequence: number } | null = null;
   #losses = 0;
+  #malformed = 0;
 
   constructor(options: JetStreamWindowQueueOptions) {
     this.#options = options;
@@ -94,6 +90,10 @@ class Queue implements JetStreamWindowQueue {
 
   losses(): number {
     return this.#losses;
+  }
+
+  malformed(): number {
+    return this.#malformed;
   }
 
   depth(): number {
@@ -169,7 +169,7 @@ class Queue implements JetStreamWindowQueue {
   }
 
   async #setAside(connection: NatsConnection, message: StoredMessage, error: MalformedWindows): Promise<void> {
-    this.stats.malformedMessages += 1;
+    this.#malformed += 1;
     await connection.publish(`${this.#subject}.malformed`, message.payload);
     this.#options.log.error(
       { error, sequence: message.sequence, bytes: message.payload.length, stream: `${this.#stream}_MALFORMED` },

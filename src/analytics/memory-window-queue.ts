@@ -52,6 +52,10 @@ class Queue implements WindowQueue {
     return 0;
   }
 
+  malformed(): number {
+    return 0;
+  }
+
   depth(): number {
     return this.#waiting.length;
   }

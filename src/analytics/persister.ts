@@ -38,6 +38,8 @@ export class Persister {
     readonly storedRecords: number;
     readonly storeFailures: number;
     readonly queueFailures: number;
+    /** Messages of the queue that were set aside, unread. */
+    readonly malformedMessages: number;
     /** Records that wait in the queue, as far as known. */
     readonly recordsBehind: number;
     /** Age of the oldest record that is being stored; 0 when nothing is behind. */
@@ -45,7 +47,7 @@ export class Persister {
   } {
     const { queue, runtime } = this.#options;
     const oldestAgeMs = this.#oldestAtHand === null ? 0 : Math.max(0, runtime.clock.now() - this.#oldestAtHand);
-    return { ...this.#counters, recordsBehind: queue.depth(), oldestAgeMs };
+    return { ...this.#counters, malformedMessages: queue.malformed(), recordsBehind: queue.depth(), oldestAgeMs };
   }
 
   start(): void {

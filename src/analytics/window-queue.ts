@@ -33,6 +33,8 @@ export interface WindowQueue {
   consume(store: (records: readonly WindowRecord[]) => Promise<void>, signal: AbortSignal): Promise<void>;
   /** How often it was found to have lost records that it had taken: it is another one than before, or an older copy. */
   losses(): number;
+  /** Messages that could not be read and were set aside: their windows are missing from the database. */
+  malformed(): number;
   /** Records waiting, as far as known. */
   depth(): number;
   close(): Promise<void>;

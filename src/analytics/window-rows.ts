@@ -6,6 +6,7 @@
  * each other in a circle.
  */
 
+import { compareText } from '../base/compare.ts';
 import type { WindowRecord } from './window-record.ts';
 
 export interface WindowRow {
@@ -39,14 +40,9 @@ export function windowRows(records: readonly WindowRecord[]): WindowRow[] {
 
 function byKey(one: WindowRow, other: WindowRow): number {
   return (
-    compare(one.stream, other.stream) ||
-    compare(one.emoji, other.emoji) ||
+    compareText(one.stream, other.stream) ||
+    compareText(one.emoji, other.emoji) ||
     one.windowStart - other.windowStart ||
-    compare(one.actor, other.actor)
+    compareText(one.actor, other.actor)
   );
-}
-
-function compare(one: string, other: string): number {
-  if (one === other) return 0;
-  return one < other ? -1 : 1;
 }

@@ -10,6 +10,7 @@
 
 import type { ActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
+import { compareText } from '../base/compare.ts';
 import type { Commit } from '../hot-store/hot-store.ts';
 import { windowStartOf, type WindowRecord } from './window-record.ts';
 
@@ -133,19 +134,14 @@ export class Windows {
 function entriesOf(emojis: ReadonlyMap<EmojiId, Counts>): WindowRecord['entries'] {
   return [...emojis]
     .map(([emoji, { increments, decrements }]) => ({ emoji, increments, decrements }))
-    .sort((one, other) => compare(one.emoji, other.emoji));
+    .sort((one, other) => compareText(one.emoji, other.emoji));
 }
 
 function oldestFirst(one: ClosedWindow, other: ClosedWindow): number {
   return (
     one.committedIn - other.committedIn ||
     one.record.windowStart - other.record.windowStart ||
-    compare(one.record.actor, other.record.actor) ||
-    compare(one.record.stream, other.record.stream)
+    compareText(one.record.actor, other.record.actor) ||
+    compareText(one.record.stream, other.record.stream)
   );
-}
-
-function compare(one: string, other: string): number {
-  if (one === other) return 0;
-  return one < other ? -1 : 1;
 }

@@ -3,6 +3,7 @@
 import { regionOf } from '../../crdt/actor.ts';
 import type { EmojiId } from '../../crdt/ids.ts';
 import type { Tally } from '../../crdt/tally.ts';
+import { compareText } from '../base/compare.ts';
 import type { BookEntry } from './frame-feed.ts';
 import type { Counts } from './frame.ts';
 
@@ -34,9 +35,5 @@ export function bookEntries(tally: Tally | undefined): BookEntry[] {
       entries.push({ actor, emoji, increments, decrements });
     }
   }
-  return entries.sort((one, other) => compare(one.actor, other.actor) || compare(one.emoji, other.emoji));
-}
-
-function compare(one: string, other: string): number {
-  return one < other ? -1 : one > other ? 1 : 0;
+  return entries.sort((one, other) => compareText(one.actor, other.actor) || compareText(one.emoji, other.emoji));
 }

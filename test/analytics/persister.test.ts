@@ -80,6 +80,7 @@ describe('the persister', () => {
       publish: (records) => memory.publish(records),
       consume: (store, signal) => memory.consume(store, signal),
       losses: () => 0,
+      malformed: () => 2,
       depth: () => memory.depth(),
       close: () => memory.close(),
     };
@@ -89,7 +90,7 @@ describe('the persister', () => {
     await queue.publish(recordsOf(3));
     await runtime.runFor(30_000);
     expect(state.taken).toEqual(recordsOf(3));
-    expect(persister.stats.queueFailures).toBe(5);
+    expect(persister.stats).toMatchObject({ queueFailures: 5, malformedMessages: 2 });
     await runtime.settle(persister.stop());
   });
 });

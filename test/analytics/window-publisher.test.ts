@@ -41,6 +41,10 @@ class FickleQueue implements WindowQueue {
     this.#losses += 1;
   }
 
+  malformed(): number {
+    return 0;
+  }
+
   losses(): number {
     return this.#losses;
   }

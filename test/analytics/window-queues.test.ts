@@ -38,7 +38,7 @@ describe.skipIf(!natsAvailable)('with a nats-server', () => {
     await queue.publish(recordsOf(2).slice(1));
     const consumed = queue.consume(async (batch) => void records.push(...batch), ending.signal);
     await vi.waitFor(() => expect(records).toEqual(recordsOf(2)));
-    expect(queue.stats.malformedMessages).toBe(1);
+    expect(queue.malformed()).toBe(1);
     expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
     await vi.waitFor(async () => expect((await connection.streamState(`WINDOWS_${region}`))?.messages).toBe(0));
     const kept: Uint8Array[] = [];

@@ -189,6 +189,7 @@ export class QueueServer {
         }
       },
       losses: () => this.#losses - lossesBefore,
+      malformed: () => 0,
       depth: () => records.size,
       close: async () => {},
     };

@@ -9,13 +9,13 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNats } from '../../../regions/nats-connection.ts';
 import { logStream } from '../../../regions/nats-log.ts';
 import type { NatsAddress } from '../../../regions/topology.ts';
 import { startGuard } from './guard.ts';
+import { findFreePort } from './ports.ts';
 
 export interface NatsServerOptions {
   readonly region: string;
@@ -121,7 +121,7 @@ export async function startNatsServer(options: NatsServerOptions, binary = findN
   if (binary === null) throw new NatsServerFailed('no nats-server binary found; on Debian: apt-get install nats-server');
   const { host = '127.0.0.1', launcher = [], passwords = { region: randomPassword(), peer: randomPassword() } } = options;
   for (let attempt = 1; ; attempt += 1) {
-    const port = options.port ?? (await freePort());
+    const port = options.port ?? (await findFreePort());
     const server = new LocalNatsServer(binary, { ...options, host, port, passwords, launcher });
     try {
       await server.restart();
@@ -225,18 +225,6 @@ class LocalNatsServer implements NatsServer {
 function knowsSyncInterval(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > 2 || (major === 2 && minor >= 10);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 function randomPassword(): string {
