@@ -15,11 +15,6 @@ needs_linux() { need_process "$1" region; }
 fault_linux() { signal_process "$1" region STOP; }
 heal_linux() { signal_process "$1" region CONT; }
 
-signal_node() { # REGION SIGNAL
-  on here "$(kube "$1") exec $(workload "$1" region) -- sh -c 'pid=\$(pgrep -xo node)
-[ \"\$pid\" != 1 ] || { echo \"node is process 1, which cannot be paused from inside\" >&2; exit 4; }
-kill -$2 \"\$pid\"'"
-}
 fault_kubernetes() { signal_node "$1" STOP; }
 heal_kubernetes() { signal_node "$1" CONT; }
 
