@@ -261,7 +261,12 @@ workload() { # PLACE PROCESS
     database) setting "$1" workload statefulset/ovation-postgres ;;
   esac
 }
-selector() { setting "$1" "$2.selector" "app.kubernetes.io/component=$2,ovation/region={region}"; } # PLACE PROCESS
+selector() { # PLACE PROCESS
+  case $2 in
+    database) setting "$1" selector app.kubernetes.io/component=database ;;
+    *) setting "$1" "$2.selector" "app.kubernetes.io/component=$2,ovation/region={region}" ;;
+  esac
+}
 labels_json() { # PLACE PROCESS: its selector as matchLabels
   local pair pairs=() out=''
   IFS=, read -r -a pairs <<<"$(selector "$1" "$2")"
@@ -269,13 +274,33 @@ labels_json() { # PLACE PROCESS: its selector as matchLabels
   printf '{ %s }' "$out"
 }
 scale() { on here "$(kube "$1") scale $(workload "$1" "$2") --replicas=$3"; } # PLACE PROCESS REPLICAS
+# What ends in order may serve on for its grace, so it is waited for.
+scale_to_none() { # PLACE PROCESS
+  local pods
+  pods="pods -l '$(selector "$1" "$2")'"
+  scale "$1" "$2" 0
+  on here "$(kube "$1") wait --for=delete $pods --timeout=$CONVERGE || [ -z \"\$($(kube "$1") get $pods -o name)\" ]"
+}
 rolled_out() { on here "$(kube "$1") rollout status $(workload "$1" "$2") --timeout=$CONVERGE"; }
+
+signal_node() { # REGION SIGNAL: the shell that kills is killed with the container
+  on here "$(kube "$1") exec $(workload "$1" region) -- sh -c 'pid=\$(pgrep -xo node)
+[ \"\$pid\" != 1 ] || { echo \"node is process 1, which no such signal from inside reaches\" >&2; exit 4; }
+kill -$2 \"\$pid\"' || [ $2,\$? = KILL,137 ]"
+}
 
 kill_process() { # PLACE PROCESS: with no time to end in order
   case $TARGET in
     dev) if [[ $2 == region ]]; then chaos kill "$1"; else chaos kill "$1-$2"; fi ;;
     linux) signal_process "$1" "$2" KILL ;;
-    kubernetes) on here "$(kube "$1") delete pods -l '$(selector "$1" "$2")' --grace-period=0 --force --wait=false" ;;
+    # Only a signal from inside is SIGKILL at once: who is deleted by force has SIGTERM and two seconds before that.
+    kubernetes)
+      if [[ $2 == region ]]; then
+        signal_node "$1" KILL
+      else
+        on here "$(kube "$1") delete pods -l '$(selector "$1" "$2")' --grace-period=0 --force --wait=false"
+      fi
+      ;;
   esac
 }
 bring_back() { # PLACE PROCESS: what was killed, should nobody have started it

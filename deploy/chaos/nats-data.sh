@@ -5,10 +5,7 @@ nats_stop() {
   case $TARGET in
     dev) chaos stop "$1-nats" ;;
     linux) stop_process "$1" nats ;;
-    kubernetes)
-      scale "$1" nats 0
-      on here "$(kube "$1") wait --for=delete pods -l '$(selector "$1" nats)' --timeout=$CONVERGE || true"
-      ;;
+    kubernetes) scale_to_none "$1" nats ;;
   esac
 }
 
@@ -47,6 +44,7 @@ $command apply -f - <<'JSON'
   \"metadata\": { \"name\": \"$pod\", \"labels\": { \"app.kubernetes.io/part-of\": \"ovation-chaos\" } },
   \"spec\": {
     \"restartPolicy\": \"Never\",
+    \"terminationGracePeriodSeconds\": 1,
     \"volumes\": [{ \"name\": \"data\", \"persistentVolumeClaim\": { \"claimName\": \"$(setting "$1" nats.claim 'data-ovation-nats-{region}-0')\" } }],
     \"containers\": [{
       \"name\": \"chaos\",

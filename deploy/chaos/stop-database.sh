@@ -15,7 +15,7 @@ needs_linux() { need_start database database; }
 fault_linux() { stop_process database database; }
 heal_linux() { start_process database database; }
 
-fault_kubernetes() { scale database database 0; }
+fault_kubernetes() { scale_to_none database database; }
 heal_kubernetes() {
   scale database database 1
   rolled_out database database
