@@ -44,6 +44,7 @@ beforeAll(() => {
   for (const name of ['ssh', 'nft', 'tc', 'systemctl']) standIn(name, 'exit 1');
   standIn('kubectl', `
 case "$*" in
+  *' wait '*) exit "\${LEFT:-0}" ;;
   *exitCode*) echo "\${ENDED:-0}" ;;
   *pods,services*) echo '192.0.2.1 None' ;;
   *'-o name'*) echo pod/one ;;
@@ -219,6 +220,15 @@ describe('[OPS-13] in order', () => {
     child.kill('SIGTERM');
     expect(await ended).toBe(130);
     expect(done()).toEqual(['ovation chaos partition us eu', 'ovation chaos heal us eu']);
+  });
+
+  test('[OPS-13] on Kubernetes what is stopped must be gone, or it ends and is healed', async () => {
+    const stop = ['--target', 'kubernetes', '--namespace', 'ovation', '--set', 'us.api=http://us', '--set', 'eu.api=http://eu', '--for', '50ms', '--no-crowd'];
+    const { code, stderr } = await run('stop-database', stop);
+    expect(code, stderr).toBe(0);
+    expect(await run('stop-database', stop, { LEFT: '1' })).toMatchObject({ code: 4 });
+    const scaled = [...readFileSync(calls, 'utf8').matchAll(/^kubectl .* scale .*--replicas=(\d)$/gm)].map((match) => match[1]);
+    expect(scaled).toEqual(['0', '1', '0', '1']);
   });
 
   test('[OPS-13] on Kubernetes each pod must have taken the fault, or it ends and is healed', async () => {
