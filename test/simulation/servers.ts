@@ -80,23 +80,18 @@ export class JournalServer {
       await store.commit(commit);
       storedSequence = commit.sequence;
     };
+    /** What a crash interrupts nobody has visited. */
+    const replaying = (read: HotStore['recover']): HotStore['recover'] => async (visit) => {
+      const commits = await request('recover', async () => {
+        const found: Commit[] = [];
+        await read((commit) => found.push(commit));
+        return found;
+      });
+      for (const commit of commits) visit(commit);
+    };
     return {
-      async recover(visit) {
-        const commits = await request('recover', async () => {
-          const found: Commit[] = [];
-          await store.recover((commit) => found.push(commit));
-          return found;
-        });
-        for (const commit of commits) visit(commit);
-      },
-      async catchUp(visit) {
-        const commits = await request('recover', async () => {
-          const found: Commit[] = [];
-          await store.catchUp((commit) => found.push(commit));
-          return found;
-        });
-        for (const commit of commits) visit(commit);
-      },
+      recover: replaying(store.recover),
+      catchUp: replaying(store.catchUp),
       begin: (actor) =>
         request('begin', async () => {
           const begun = await store.begin(actor);
