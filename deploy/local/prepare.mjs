@@ -36,6 +36,9 @@ function installServers() {
   const servers = missingOf([
     { binary: 'nats-server', package: 'nats-server' },
     { binary: 'initdb', package: 'postgresql' },
+    // Regions in network namespaces, whose links are cut and shaped.
+    { binary: 'ip', package: 'iproute2' },
+    { binary: 'nft', package: 'nftables' },
   ]);
   const browsers = missingOf([
     { binary: 'chromium', package: 'chromium' },
@@ -67,8 +70,8 @@ function install(name) {
 }
 
 function isInstalled(binary) {
-  // Debian keeps Postgres' own commands outside the PATH.
-  const script = `command -v ${binary} || ls /usr/lib/postgresql/*/bin/${binary}`;
+  // Debian keeps Postgres' own commands outside the PATH, and a user's PATH has none of the administrator's.
+  const script = `PATH=$PATH:/usr/sbin; command -v ${binary} || ls /usr/lib/postgresql/*/bin/${binary}`;
   return spawnSync('sh', ['-c', script], { stdio: 'ignore' }).status === 0;
 }
 

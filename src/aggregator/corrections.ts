@@ -20,10 +20,6 @@ export class Corrections {
   readonly #changed = new Set<Mutable>();
   #changedBytes = 0;
 
-  get changedCount(): number {
-    return this.#changed.size;
-  }
-
   /** An upper bound of the encoded size of those that changed. */
   get changedBytes(): number {
     return this.#changedBytes;

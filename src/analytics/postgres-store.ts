@@ -6,13 +6,14 @@
  * tries again.
  */
 
-import { Pool, type QueryResultRow } from 'pg';
+import { DatabaseError, Pool, type QueryResultRow } from 'pg';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Log } from '../../regions/runtime.ts';
 import type { ChangeStore, PolicyChange } from './policy-changes.ts';
 import type { WindowRecord } from './window-record.ts';
 import {
   HISTORY_STEPS,
+  WindowStoreOutdated,
   WindowStoreUnavailable,
   type HistoryPoint,
   type HistoryQuery,
@@ -27,6 +28,8 @@ const CONNECT_MS_MAX = 5000;
 const STATEMENT_MS_MAX = 15_000;
 /** Longer than the server's own limit, for servers that do not answer at all. */
 const ANSWER_MS_MAX = 20_000;
+/** No such table, or no such column of it. */
+const SQL_UNDEFINED = new Set(['42P01', '42703']);
 
 const UPSERT = `
   INSERT INTO reaction_windows AS held (stream_id, emoji_id, window_start, actor, increments, decrements, viewers)
@@ -155,7 +158,9 @@ class Store implements PostgresStore {
     try {
       return (await this.#pool.query<Row>(text, [...parameters])).rows;
     } catch (error) {
-      throw new WindowStoreUnavailable(error instanceof Error ? error.message : String(error), { cause: error });
+      const message = error instanceof Error ? error.message : String(error);
+      const isOutdated = error instanceof DatabaseError && SQL_UNDEFINED.has(error.code ?? '');
+      throw new (isOutdated ? WindowStoreOutdated : WindowStoreUnavailable)(message, { cause: error });
     }
   }
 }

@@ -10,7 +10,12 @@ import type { WindowRecord } from './window-record.ts';
 
 /** The database cannot be reached or refused for now. */
 export class WindowStoreUnavailable extends Error {
-  override readonly name = 'WindowStoreUnavailable';
+  override readonly name: string = 'WindowStoreUnavailable';
+}
+
+/** It answers, but has not the tables of this build. `ovation migrate` makes them. */
+export class WindowStoreOutdated extends WindowStoreUnavailable {
+  override readonly name = 'WindowStoreOutdated';
 }
 
 export const HISTORY_STEPS = { '1s': 1, '10s': 10, '1m': 60, '1h': 3600 } as const;

@@ -8,12 +8,12 @@ import { fetchBooks } from './audit/books.ts';
 import { compareBooks, type Comparison } from './audit/compare-books.ts';
 import { addEndpointOptions, findEndpoints, type EndpointOptions } from './endpoints.ts';
 import { CommandFailure, EXIT_CODES } from './failure.ts';
+import { addTokenOptions, tokenOf, type TokenOptions } from './token.ts';
 
-interface AuditOptions extends EndpointOptions {
+interface AuditOptions extends EndpointOptions, TokenOptions {
   readonly stream: string;
   readonly wait: number;
   readonly database: boolean;
-  readonly token?: string;
   readonly json?: boolean;
 }
 
@@ -30,10 +30,9 @@ export function addAuditCommand(program: Command): void {
     .command('audit')
     .description('Compare the books of a stream: every region, the database, the acknowledgements.')
     .requiredOption('--stream <id>', 'the stream to audit', parseId);
-  addEndpointOptions(command)
+  addTokenOptions(addEndpointOptions(command))
     .addOption(new Option('--wait <duration>', 'try again until all agree, at most this long').argParser(parseDuration).default(0, 'once'))
     .option('--no-database', 'do not compare with the database')
-    .option('--token <jwt>', 'a moderator\'s token, for regions that ask for one')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -50,9 +49,10 @@ Examples:
 
 async function runAudit(options: AuditOptions): Promise<void> {
   const endpoints = await findEndpoints(options);
+  const token = tokenOf(options);
   const until = realRuntime.clock.now() + options.wait;
   for (;;) {
-    const audit = await auditOnce(endpoints, options).catch((error: unknown) => {
+    const audit = await auditOnce(endpoints, token, options).catch((error: unknown) => {
       // A region that is being restarted answers later, as one that is catching up agrees later.
       if (isUnreachable(error) && realRuntime.clock.now() < until) return null;
       throw error;
@@ -71,7 +71,7 @@ function finish(audit: Audit, options: AuditOptions): void {
   if (audit.differences.length > 0) process.exitCode = EXIT_CODES.no;
 }
 
-async function auditOnce(endpoints: readonly string[], { stream, database, token }: AuditOptions): Promise<Audit> {
+async function auditOnce(endpoints: readonly string[], token: string | null, { stream, database }: AuditOptions): Promise<Audit> {
   const books = await Promise.all(endpoints.map((endpoint) => fetchBooks(endpoint, stream, token)));
   return { stream, regions: books.map(({ region }) => region), ...compareBooks(books, database) };
 }

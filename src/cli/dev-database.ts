@@ -9,11 +9,6 @@ import { reportReady, whenParentEnds } from './dev/child-channel.ts';
 import { CommandFailure } from './failure.ts';
 import { stopSignal } from './stop-signal.ts';
 
-/** What `ovation dev` is told. */
-export interface DatabaseReady {
-  readonly url: string;
-}
-
 interface DevDatabaseOptions {
   readonly data: string;
   readonly port: number;
@@ -36,7 +31,7 @@ async function runDatabase({ data, port }: DevDatabaseOptions): Promise<void> {
     throw error;
   });
   await migrate(server.url);
-  reportReady({ url: server.url } satisfies DatabaseReady);
+  reportReady({ url: server.url });
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve(), { once: true }));
   await Promise.race([stopped, whenParentEnds()]);
   await server.stop();

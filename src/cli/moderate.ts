@@ -32,6 +32,7 @@ import { addEndpointOptions } from './endpoints.ts';
 import { CommandFailure } from './failure.ts';
 import type { ModeratorOptions } from './moderate/moderator.ts';
 import { changeLines, policyLines, visible } from './moderate/words.ts';
+import { addTokenOptions } from './token.ts';
 
 export function addModerateCommand(program: Command): void {
   program
@@ -63,9 +64,7 @@ Examples:
 function actionsOn(document: DocumentName): Command {
   const actions = new Command('ovation moderate <stream|global>').exitOverride().showSuggestionAfterError().addHelpText('after', EXAMPLES);
   const action = (usage: string, description: string): Command =>
-    addEndpointOptions(actions.command(usage).description(description))
-      .option('--token <jwt>', 'a moderator’s token, for regions that ask for one')
-      .option('--token-file <path>', 'a file that holds it')
+    addTokenOptions(addEndpointOptions(actions.command(usage).description(description)))
       .option('--by <name>', 'who decides, as other moderators see it (default: the token’s sub, or anybody)')
       .addOption(new Option('--wait <duration>', 'how long the region has to confirm').argParser(parseDuration).default(10_000, '10s'))
       .option('--json', 'print one JSON object');

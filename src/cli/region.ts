@@ -2,13 +2,14 @@
 
 import type { Command } from 'commander';
 import { InvalidTopology } from '../../regions/topology.ts';
+import { collectGarbageSeldom } from '../base/process-load.ts';
 import { InvalidConfig, VARIABLES, readConfig, type Config } from '../config.ts';
 import { InvalidPolicy } from '../moderation/policy.ts';
 import { reportReady, whenParentEnds } from './dev/child-channel.ts';
 import { CommandFailure, EXIT_CODES, type ExitReason } from './failure.ts';
 import { stopSignal } from './stop-signal.ts';
 
-/** What `ovation dev` is told by the regions that it starts. */
+/** What a region tells the process that started it, once it is ready. */
 export interface RegionReady {
   readonly port: number;
   readonly adminPort: number;
@@ -46,6 +47,7 @@ Examples:
 }
 
 async function runRegion(config: Config): Promise<never> {
+  collectGarbageSeldom();
   const stop = stopSignal();
   const told = Promise.race([whenAborted(stop.signal), whenParentEnds()]);
   const { startRegion } = await import('../region.ts');

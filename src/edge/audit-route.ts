@@ -2,7 +2,7 @@
 
 import type { FastifyInstance } from 'fastify';
 import type { StreamId } from '../../crdt/ids.ts';
-import type { StoredEntry } from '../analytics/window-store.ts';
+import { WindowStoreOutdated, type StoredEntry } from '../analytics/window-store.ts';
 import type { BookEntry } from '../broadcaster/frame-feed.ts';
 import { requireReader, type Authenticator } from './auth.ts';
 import type { EdgeLimits, EdgeOptions } from './options.ts';
@@ -54,7 +54,8 @@ export function auditRoute(
       return { stored: entries.map(inSnakeCase), stored_reason: null };
     } catch (error) {
       log.warn({ err: error, stream }, 'The database could not be audited');
-      return { stored: null, stored_reason: 'The database of windows cannot be reached at the moment.' };
+      const reason = error instanceof WindowStoreOutdated ? 'lacks the tables of this version; run: ovation migrate' : 'cannot be reached at the moment';
+      return { stored: null, stored_reason: `The database of windows ${reason}.` };
     }
   }
 }

@@ -4,12 +4,12 @@ import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import type { Authenticator } from './auth.ts';
 import { PolicyProblems, documentOf, documentRoute } from './document-param.ts';
+import { limitParam } from './limit-param.ts';
 import type { EdgeControl, EdgeLimits, EdgeOptions } from './options.ts';
 import { Problem, within } from './problem.ts';
 import { problemAnswers } from './schemas.ts';
 
-const LIMIT_DEFAULT = 100;
-const LIMIT_MAX = 1_000;
+const LIMIT = limitParam(1_000);
 
 export function controlRoute(
   app: FastifyInstance,
@@ -24,7 +24,7 @@ export function controlRoute(
     schema: documentation,
     async handler(request) {
       const { document } = await documentOf(request, authenticator);
-      const limit = limitOf(request.query as Record<string, unknown>);
+      const limit = LIMIT.of(request.query);
       if (changes === null) throw new Problem('history-unavailable', 'This region runs without a database, so that nothing is recorded.');
       const found = await within(runtime.timers, limits.answerMsMax, changes(document, limit));
       return {
@@ -34,13 +34,6 @@ export function controlRoute(
       };
     },
   });
-}
-
-function limitOf({ limit }: Record<string, unknown>): number {
-  if (limit === undefined) return LIMIT_DEFAULT;
-  const number = typeof limit === 'string' && /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
-  if (number < 1 || number > LIMIT_MAX) throw new Problem('malformed', `limit is a whole number from 1 to ${LIMIT_MAX}.`);
-  return number;
 }
 
 const value = (description: string) => Type.Unknown({ description });
@@ -64,6 +57,6 @@ const documentation = {
   ...documentRoute,
   summary: 'Who changed what of a policy',
   description: 'Needs the role moderator or admin where tokens are used. The document itself is reached over a WebSocket on /control/{document}.',
-  querystring: Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT })) }),
+  querystring: Type.Object({ limit: LIMIT.schema }),
   response: { 200: { description: 'The changes', content: { 'application/json': { schema: Answer } } }, ...problemAnswers(400, 401, 403, 503) },
 };

@@ -51,7 +51,8 @@ type Verdict = { readonly document: string; readonly claims: Claims | null } | r
 
 export function createControlServer(parts: ControlServerParts): ControlServer {
   const { plane, authenticator, origins, runtime, log } = parts;
-  const webSockets = new WebSocketServer(webSocketOptions());
+  // One message a turn: to look at an update takes long enough, and whoever else there is waits for it.
+  const webSockets = new WebSocketServer({ ...webSocketOptions(), allowSynchronousEvents: false });
   /** By document. */
   const rooms = new Map<string, Set<ControlSocket>>();
   const stats: ControlStats = { sockets: 0, updates: 0, refused: 0, closedByEdge: 0 };

@@ -5,7 +5,8 @@
  * long as all of their batches do, and commits, frames and those who come wait for it. So who brings a batch when a turn has heard enough of
  * them is not read until it is called, and as many are called in each turn as will bring about so much.
  *
- * Who keeps the pace is called before who does not: a crowd that does not heed it waits for itself.
+ * Who keeps the pace is called before who does not, by what it brought before and by what waits on its socket: a crowd that does not heed
+ * it waits for itself.
  */
 
 import type { Cancel, Timers } from '../../regions/runtime.ts';
@@ -18,8 +19,8 @@ const REST_MS = 1;
 /** Who waits to be heard. */
 export interface Speaker {
   readonly keepsPace: boolean;
-  /** About so many batches have come over its socket by now. */
-  readonly expectedBatches: number;
+  /** About so many have come over its socket since. */
+  readonly waitingBatches: number;
   /** It is its turn. */
   letGo(): void;
 }
@@ -52,7 +53,7 @@ export class HearingTurns {
     const line = speaker.keepsPace ? this.#patient : this.#impatient;
     line.add(speaker);
     this.#schedule();
-    return () => line.delete(speaker);
+    return () => this.#patient.delete(speaker) || this.#impatient.delete(speaker);
   }
 
   #schedule(): void {
@@ -71,9 +72,13 @@ export class HearingTurns {
     for (const line of [this.#patient, this.#impatient]) {
       for (const speaker of line) {
         if (left <= 0) return;
-        left -= Math.max(1, speaker.expectedBatches);
         line.delete(speaker);
-        speaker.letGo();
+        // At the start of a rush everybody has kept the pace so far.
+        if (line === this.#patient && !speaker.keepsPace) this.#impatient.add(speaker);
+        else {
+          left -= Math.max(1, speaker.waitingBatches);
+          speaker.letGo();
+        }
       }
     }
   }

@@ -36,6 +36,8 @@ export class Hearing implements Speaker {
   #together = 0;
   #cameAt = 0;
   #gapMs = Infinity;
+  /** Of the last one, as it came. */
+  #batchBytes = Infinity;
 
   constructor(context: SocketContext, webSocket: WebSocket, raw: Duplex) {
     this.#context = context;
@@ -44,15 +46,18 @@ export class Hearing implements Speaker {
   }
 
   get keepsPace(): boolean {
-    return this.#together * this.#paceMs <= TOLERANCE * this.#gapMs;
+    const sinceMs = this.#context.now() - this.#cameAt;
+    // One may be on its way whenever the last one came.
+    return this.#together * this.#paceMs <= TOLERANCE * this.#gapMs && (this.waitingBatches - 1) * this.#paceMs <= TOLERANCE * sinceMs;
   }
 
-  get expectedBatches(): number {
-    return Math.min(BATCHES_IN_FLIGHT_MAX, (this.#together * (this.#context.now() - this.#cameAt)) / this.#gapMs);
+  get waitingBatches(): number {
+    return Math.min(BATCHES_IN_FLIGHT_MAX, this.#raw.readableLength / this.#batchBytes);
   }
 
-  /** One came, at `at`. */
-  batch(level: Level, at: number): void {
+  /** One of `bytes` came, at `at`. */
+  batch(level: Level, at: number, bytes: number): void {
+    this.#batchBytes = bytes;
     const gapMs = at - this.#cameAt;
     if (this.#release === null && Math.abs(gapMs) > TOGETHER_MS) {
       this.#together = 1;

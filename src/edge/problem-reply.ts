@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import type { Log } from '../../regions/runtime.ts';
 import { InvalidHistoryQuery } from '../analytics/history.ts';
-import { WindowStoreUnavailable } from '../analytics/window-store.ts';
+import { WindowStoreOutdated, WindowStoreUnavailable } from '../analytics/window-store.ts';
 import { PROBLEM_MEDIA_TYPE, problemDocument, type ProblemName } from '../protocol/problems.ts';
 import { BODY_BYTES_MAX } from './options.ts';
 import { Problem } from './problem.ts';
@@ -44,7 +44,8 @@ export function problemOf(error: FastifyError): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof InvalidHistoryQuery) return new Problem('malformed', `${error.message}.`);
   if (error instanceof WindowStoreUnavailable) {
-    return new Problem('history-unavailable', 'The totals and the live frames are not affected. Try again.');
+    const todo = error instanceof WindowStoreOutdated ? 'The database lacks the tables of this version; its operator has to run: ovation migrate.' : 'Try again.';
+    return new Problem('history-unavailable', `The totals and the live frames are not affected. ${todo}`);
   }
   const known = FRAMEWORK[error.code];
   if (known !== undefined) return new Problem(...known);

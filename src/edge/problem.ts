@@ -11,7 +11,11 @@ export class Problem extends Error {
 
   /** `detail` says what is wrong and what to do about it. */
   constructor(problem: ProblemName, detail: string, retryAfterMs?: number) {
+    // It says what a client did, not where we were; to find that out costs more than the rest of a refusal.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(detail);
+    Error.stackTraceLimit = stackTraceLimit;
     this.problem = problem;
     // Who may come back is told when, or everybody comes back at once.
     this.retryAfterMs = retryAfterMs ?? (PROBLEMS[problem].temporary ? 1000 : undefined);

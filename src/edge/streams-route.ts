@@ -7,12 +7,12 @@ import { Type } from 'typebox';
 import type { FastifyInstance } from 'fastify';
 import { isId, type StreamId } from '../../crdt/ids.ts';
 import { bearerToken, requireModerator, type Authenticator, type Claims } from './auth.ts';
+import { limitParam } from './limit-param.ts';
 import type { EdgeLimits, EdgeOptions } from './options.ts';
-import { Problem, within } from './problem.ts';
+import { within } from './problem.ts';
 import { problemAnswers } from './schemas.ts';
 
-const LIMIT_DEFAULT = 100;
-const LIMIT_MAX = 500;
+const LIMIT = limitParam(500);
 /** Of a token that names streams one by one, so many are looked at. */
 const NAMED_MAX = 1_000;
 
@@ -26,7 +26,7 @@ export function streamsRoute(app: FastifyInstance, options: EdgeOptions, limits:
     async handler(request) {
       const claims = authenticator.open ? null : await authenticator.verify(bearerToken(request.headers.authorization));
       const named = claims === null ? null : namedBy(claims);
-      const limit = limitOf(request.query as Record<string, unknown>);
+      const limit = LIMIT.of(request.query);
       const listed = await within(runtime.timers, limits.answerMsMax, feed.streams(limit, named));
       return {
         region,
@@ -51,13 +51,6 @@ function namedBy(claims: Claims): readonly StreamId[] | null {
   // Moderators of some streams may read this list, but of those streams alone.
   requireModerator(claims, claims.streams === '*' ? null : (claims.streams[0] ?? null));
   return claims.streams === '*' ? null : claims.streams.filter(isId).slice(0, NAMED_MAX).map((stream) => stream as StreamId);
-}
-
-function limitOf({ limit }: Record<string, unknown>): number {
-  if (limit === undefined) return LIMIT_DEFAULT;
-  const number = typeof limit === 'string' && /^\d{1,3}$/.test(limit) ? Number(limit) : 0;
-  if (number < 1 || number > LIMIT_MAX) throw new Problem('malformed', `limit is a whole number from 1 to ${LIMIT_MAX}.`);
-  return number;
 }
 
 const Answer = Type.Object({
@@ -94,6 +87,6 @@ const documentation = {
   description:
     'The streams that are watched here or changed last; with a token that names streams, those. Needs the role moderator or admin where tokens are used.',
   security: [{}, { token: [] }],
-  querystring: Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT })) }),
+  querystring: Type.Object({ limit: LIMIT.schema }),
   response: { 200: { description: 'The streams', content: { 'application/json': { schema: Answer } } }, ...problemAnswers(400, 401, 403, 503) },
 };

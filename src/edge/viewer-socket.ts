@@ -28,6 +28,8 @@ import type { SocketContext } from './socket-context.ts';
 type State = 'new' | 'verifying' | 'sender' | 'watcher' | 'closed';
 
 const RETRY_MS = 1_000;
+/** Of a short masked message; a longer one's is 2 or 8 bytes more. */
+const FRAME_HEAD_BYTES = 6;
 /** A whole sweep interval holds several frames and the resends of who came late. */
 const ENDED_SWEEPS = 1;
 const DRAINING_TEXT = 'The stream is about to end and lets no new viewers in.';
@@ -57,6 +59,8 @@ export class ViewerSocket {
   /** Batches that came before the token was verified. */
   #early: BatchMessage[] = [];
   #heardAt: number;
+  /** Of the last one, as it came. */
+  #messageBytes = 0;
   #isPinged = false;
   #budget: number;
   #budgetAt: number;
@@ -149,6 +153,7 @@ export class ViewerSocket {
 
   #onMessage(data: Buffer, isBinary: boolean): void {
     if (this.#state === 'closed') return;
+    this.#messageBytes = FRAME_HEAD_BYTES + data.length;
     this.#context.stats.messages += 1;
     this.#hear();
     try {
@@ -224,7 +229,7 @@ export class ViewerSocket {
     if (inFlight.size >= BATCHES_IN_FLIGHT_MAX) return this.#answerError(seq, 'rate-limited', RETRY_MS);
     const { ingest, stats, now } = this.#context;
     const at = now();
-    this.#hearing.batch(this.member?.level ?? 'exact', at);
+    this.#hearing.batch(this.member?.level ?? 'exact', at, this.#messageBytes);
     inFlight.add(seq, at);
     stats.inFlight += 1;
     stats.batches += 1;

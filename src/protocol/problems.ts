@@ -29,7 +29,7 @@ export const PROBLEMS = {
   internal: { status: 500, title: 'Something broke on our side', temporary: true },
   overloaded: { status: 503, title: 'The region is at its limit; nothing was counted', temporary: true },
   unavailable: { status: 503, title: 'The shard is not ready; nothing was acknowledged', temporary: true },
-  'history-unavailable': { status: 503, title: 'The database of windows cannot be reached', temporary: true },
+  'history-unavailable': { status: 503, title: 'The database of windows is not available', temporary: true },
 } as const satisfies Record<string, ProblemType>;
 
 /** `Content-Type` of a problem document. */

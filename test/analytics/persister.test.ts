@@ -146,14 +146,14 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('from JetStream into Postg
     await expect.poll(() => storedIn('outage0')).toEqual({ 'us/0/1': sumOf(100) });
     postgres.pause();
     await us.queue.publish(records.slice(100, 200));
-    await expect.poll(() => us.persister.stats.storeFailures, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => us.persister.stats.storeFailures).toBeGreaterThan(0);
     postgres.resume();
     await postgres.crash();
     await us.queue.publish(records.slice(200));
-    await expect.poll(() => us.persister.stats.storeFailures, { timeout: 10_000 }).toBeGreaterThan(1);
+    await expect.poll(() => us.persister.stats.storeFailures).toBeGreaterThan(1);
     expect(us.persister.stats.oldestAgeMs).toBeGreaterThan(0);
     await postgres.restart();
-    await expect.poll(() => storedIn('outage0').catch(() => ({})), { timeout: 15_000 }).toEqual({ 'us/0/1': sumOf(300) });
+    await expect.poll(() => storedIn('outage0').catch(() => ({}))).toEqual({ 'us/0/1': sumOf(300) });
     await expect.poll(() => us.persister.stats.recordsBehind).toBe(0);
     await us.stop();
   });
@@ -175,7 +175,7 @@ describe.skipIf(!natsAvailable || !postgresAvailable)('from JetStream into Postg
     await first.stop();
     const second = await startRegion('ap');
     await second.queue.publish(recordsFor('takeover', 'ap', 150));
-    await expect.poll(() => storedIn('takeover0'), { timeout: 10_000 }).toEqual({ 'ap/0/1': sumOf(150) });
+    await expect.poll(() => storedIn('takeover0')).toEqual({ 'ap/0/1': sumOf(150) });
     await second.stop();
   });
 });

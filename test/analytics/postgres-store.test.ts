@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { StreamId } from '../../crdt/ids.ts';
 import { migrate } from '../../src/analytics/migrate.ts';
 import { createPostgresStore, type PostgresStore } from '../../src/analytics/postgres-store.ts';
-import { WindowStoreUnavailable } from '../../src/analytics/window-store.ts';
+import { WindowStoreOutdated, WindowStoreUnavailable } from '../../src/analytics/window-store.ts';
 import { changeStoreContract } from '../contracts/change-store-contract.ts';
 import { windowStoreContract } from '../contracts/window-store-contract.ts';
 import { postgresAvailable, run, startPostgres, type Postgres } from '../support/postgres.ts';
@@ -54,8 +55,16 @@ describe.skipIf(!postgresAvailable)('with Postgres', () => {
     } finally {
       server.resume();
     }
-    await expect.poll(() => impatient.store(recordsOf(1)).then(() => true, () => false), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => impatient.store(recordsOf(1)).then(() => true, () => false)).toBe(true);
     await impatient.close();
+  });
+
+  it('[WIN-9] a database that was not migrated is told from one that is away', async () => {
+    const bare = createPostgresStore({ url: await server.createDatabase('bare'), log: keptLog() });
+    await expect(bare.store(recordsOf(1))).rejects.toBeInstanceOf(WindowStoreOutdated);
+    await expect(bare.stored('derby' as StreamId)).rejects.toBeInstanceOf(WindowStoreOutdated);
+    await bare.close();
+    await expect(bare.store(recordsOf(1))).rejects.not.toBeInstanceOf(WindowStoreOutdated);
   });
 
   it('[WIN-7] idle connections that are lost do not end the process', async () => {

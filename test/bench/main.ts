@@ -9,6 +9,7 @@ import { fork } from 'node:child_process';
 import os from 'node:os';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
+import { flagsOf } from '../support/flags.ts';
 import { aggregatorCore } from './aggregator-core.ts';
 import { antiSpam } from './anti-spam.ts';
 import { antiSpamCost } from './anti-spam-cost.ts';
@@ -84,34 +85,24 @@ function printLine(line: Line): void {
 
 function choose(only: readonly string[]): readonly Benchmark[] {
   const unknown = only.filter((name) => !BENCHMARKS.some((benchmark) => benchmark.name === name));
-  if (unknown.length > 0) {
-    console.error(`There is no row ${unknown.join(', ')}. Rows: ${BENCHMARKS.map(({ name }) => name).join(', ')}.`);
-    process.exit(2);
-  }
+  if (unknown.length > 0) throw new TypeError(`there is no row ${unknown.join(', ')}`);
   return only.length === 0 ? BENCHMARKS : BENCHMARKS.filter(({ name }) => only.includes(name));
 }
 
-function readArguments(): { only: string[]; trace?: string; json: boolean; help: boolean } {
-  try {
-    const { values } = parseArgs({
-      options: {
-        only: { type: 'string', multiple: true, default: [] },
-        trace: { type: 'string' },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    return values;
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${USAGE}`);
-    process.exit(2);
-  }
+function readFlags() {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', multiple: true, default: [] as string[] },
+      trace: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  return { ...values, chosen: choose(values.only) };
 }
 
 async function main(): Promise<void> {
-  const { only, trace = null, json, help } = readArguments();
-  if (help) return console.log(USAGE);
-  const chosen = choose(only);
+  const { chosen, trace = null, json } = flagsOf(USAGE, readFlags);
   const measure = chosen.length === 1 ? measureHere : measureApart;
   const lines: Line[] = [];
   if (!json) console.log(describeMachine());

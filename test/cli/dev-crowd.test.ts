@@ -7,7 +7,7 @@ import { FINAL, recordingOf } from '../../src/cli/dev/recordings.ts';
 import type { TraceEvent } from '../../src/cli/load/trace.ts';
 import { startCountingRegions, type CountingRegion } from './counting-region.ts';
 
-const WAIT = { timeout: 10_000, interval: 20 };
+const WAIT = { timeout: 60_000, interval: 20 };
 const HEADER = 't_ms,viewer,emoji,count';
 
 async function listOf(events: AsyncIterable<TraceEvent>): Promise<TraceEvent[]> {

@@ -17,7 +17,7 @@ import { connectBare, connectModerator, type BareSocket, type Moderator } from '
 const SECRET = 'a secret that is at least 32 characters long';
 const DERBY = 'derby' as StreamId;
 const ANN = { kind: 'viewer', id: 'ann' } as const;
-const WAIT = { timeout: 10_000, interval: 5 };
+const WAIT = { timeout: 60_000, interval: 5 };
 
 const stops: (() => unknown)[] = [];
 afterEach(async () => {

@@ -9,7 +9,7 @@ function setUp() {
   const timers: Timers = { after: (_delayMs, call) => (due.push(call), () => {}), every: () => () => {} };
   const turns = new HearingTurns(timers);
   const called: string[] = [];
-  const speaker = (name: string, expectedBatches: number, keepsPace = true): Speaker => ({ keepsPace, expectedBatches, letGo: () => called.push(name) });
+  const speaker = (name: string, waitingBatches: number, keepsPace = true): Speaker => ({ keepsPace, waitingBatches, letGo: () => called.push(name) });
   return {
     turns,
     speaker,
@@ -55,6 +55,19 @@ it('[LOAD-15] who keeps the pace is called before who does not, however long tha
   expect(turn()).toEqual(['ann', 'deaf']);
   turns.add(speaker('bob', 1));
   expect(turn()).toEqual(['bob', 'deaf too']);
+});
+
+it('[LOAD-15] who turns out not to keep the pace while it waits goes behind those who do', () => {
+  const { turns, speaker, turn } = setUp();
+  const rusher = { ...speaker('rusher', 1), keepsPace: true };
+  turns.add(rusher);
+  const cancel = turns.add(speaker('gone', 1));
+  turns.add(speaker('ann', BATCHES_PER_TURN));
+  rusher.keepsPace = false;
+  cancel();
+  expect(turn()).toEqual(['ann']);
+  expect(turns.waiting).toBe(1);
+  expect(turn()).toEqual(['rusher']);
 });
 
 it('[LOAD-15] who has gone is not called', () => {

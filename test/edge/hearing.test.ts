@@ -8,6 +8,9 @@ import { BATCHES_PER_TURN, HearingTurns } from '../../src/edge/hearing-turns.ts'
 import { emptyStats, type SocketContext } from '../../src/edge/socket-context.ts';
 import { createSimulatedRuntime } from '../support/simulated-runtime.ts';
 
+/** Of a batch. */
+const BYTES = 50;
+
 function setUp() {
   const runtime = createSimulatedRuntime(1);
   const turns = new HearingTurns(runtime.timers);
@@ -16,8 +19,8 @@ function setUp() {
   const socket = () => {
     let isRead = true;
     const webSocket = { OPEN: 1, readyState: 1, pause: () => (isRead = false), resume: () => (isRead = true) };
-    const raw = { cork: () => {}, uncork: () => {} } as unknown as Duplex;
-    return { hearing: new Hearing(context, webSocket as unknown as WebSocket, raw), webSocket, isRead: () => isRead };
+    const raw = { cork: () => {}, uncork: () => {}, readableLength: 0 };
+    return { hearing: new Hearing(context, webSocket as unknown as WebSocket, raw as unknown as Duplex), webSocket, raw, isRead: () => isRead };
   };
   /** Makes a turn hear enough, so that whoever brings another batch in it waits. */
   const fill = (): void => {
@@ -29,9 +32,9 @@ function setUp() {
 it('[LOAD-15] who brings a batch when a turn has heard enough is not read until it is called; others are read on', async () => {
   const { runtime, stats, socket, fill, now } = setUp();
   const [ann, bob] = [socket(), socket()];
-  ann.hearing.batch('exact', now());
+  ann.hearing.batch('exact', now(), BYTES);
   fill();
-  bob.hearing.batch('exact', now());
+  bob.hearing.batch('exact', now(), BYTES);
   await runtime.runFor(0);
   expect([ann.isRead(), bob.isRead(), stats.held, stats.holds]).toEqual([true, false, 1, 1]);
   await runtime.runFor(5);
@@ -44,35 +47,60 @@ it('[LOAD-15] who sends once in a pace keeps it on every rung, also when what it
     const [ann, eve] = [socket().hearing, socket().hearing];
     for (let tap = 0; tap < 5; tap++) {
       await runtime.runFor(0.9 * paceMs);
-      ann.batch(level, now());
+      ann.batch(level, now(), BYTES);
       expect(ann.keepsPace).toBe(true);
     }
     ann.letGo();
     // Seven paces in which nothing of it came through.
     await runtime.runFor(7 * paceMs);
-    for (let batch = 0; batch < 8; batch++) ann.batch(level, now());
+    for (let batch = 0; batch < 8; batch++) ann.batch(level, now(), BYTES);
     expect(ann.keepsPace).toBe(true);
     for (let tap = 0; tap < 3; tap++) {
       await runtime.runFor(paceMs / 3);
       eve.letGo();
-      eve.batch(level, now());
+      eve.batch(level, now(), BYTES);
     }
     expect(eve.keepsPace).toBe(false);
   }
 });
 
-it('[LOAD-15] as much is expected of a socket as it would have sent at the rate of the last time, and no more than may be unanswered', async () => {
-  const { runtime, socket, fill, now } = setUp();
-  const { hearing } = socket();
-  hearing.batch('exact', now());
-  await runtime.runFor(100);
-  fill();
-  for (let batch = 0; batch < 4; batch++) hearing.batch('exact', now());
-  expect(hearing.expectedBatches).toBe(0);
-  await runtime.run(now() + 50);
-  expect(hearing.expectedBatches).toBeCloseTo(2);
+it('[LOAD-15] what waits on a socket is counted in batches as long as the last one, and no more than may be unanswered', () => {
+  const { socket, now } = setUp();
+  const { hearing, raw } = socket();
+  raw.readableLength = 3 * BYTES;
+  // Nothing is known of it.
+  expect([hearing.waitingBatches, hearing.keepsPace]).toEqual([0, true]);
+  hearing.batch('exact', now(), BYTES);
+  expect(hearing.waitingBatches).toBe(3);
+  raw.readableLength = 100 * BYTES;
+  expect(hearing.waitingBatches).toBe(32);
+});
+
+it('[LOAD-15] who has kept the pace so far does not keep it with more on its socket than the time since allows', async () => {
+  const { runtime, socket, now } = setUp();
+  const { hearing, raw } = socket();
   await runtime.runFor(10_000);
-  expect(hearing.expectedBatches).toBe(32);
+  hearing.batch('exact', now(), BYTES);
+  raw.readableLength = BYTES;
+  expect(hearing.keepsPace).toBe(true);
+  raw.readableLength = 3 * BYTES;
+  expect(hearing.keepsPace).toBe(false);
+  await runtime.runFor(250);
+  expect(hearing.keepsPace).toBe(true);
+  raw.readableLength = 4 * BYTES;
+  expect(hearing.keepsPace).toBe(false);
+});
+
+it('[LOAD-15] when a crowd begins to send, who heeds the pace does not wait for all of it', async () => {
+  const { runtime, socket, fill, now } = setUp();
+  const [ann, ...deaf] = Array.from({ length: 6 * BATCHES_PER_TURN }, socket);
+  await runtime.runFor(10_000);
+  fill();
+  for (const { hearing } of [...deaf, ann!]) hearing.batch('exact', now(), BYTES);
+  ann!.raw.readableLength = BYTES;
+  for (const { raw } of deaf) raw.readableLength = 5 * BYTES;
+  await runtime.runUntil(() => ann!.isRead(), 2);
+  await runtime.runUntil(() => deaf.every(({ isRead }) => isRead()), 1_000);
 });
 
 it('[LOAD-15] of a crowd that does not heed the pace each is heard in the end, and who heeds it is heard at once', async () => {
@@ -81,12 +109,12 @@ it('[LOAD-15] of a crowd that does not heed the pace each is heard in the end, a
   for (let round = 0; round < 2; round++) {
     await runtime.runFor(40);
     fill();
-    for (const { hearing } of deaf) hearing.batch('exact', now());
+    for (const { hearing } of deaf) hearing.batch('exact', now(), BYTES);
   }
   await runtime.runFor(1);
   const ann = socket();
   fill();
-  ann.hearing.batch('exact', now());
+  ann.hearing.batch('exact', now(), BYTES);
   await runtime.runUntil(() => ann.isRead(), 5);
   expect(stats.held).toBeGreaterThan(3 * BATCHES_PER_TURN);
   await runtime.runUntil(() => stats.held === 0, 1_000);
@@ -99,7 +127,7 @@ it('[LOAD-10] who is let go while it rests, or while it waits for its turn, is r
   const [ann, bob, gone] = [socket(), socket(), socket()];
   ann.hearing.refused(800);
   fill();
-  bob.hearing.batch('exact', now());
+  bob.hearing.batch('exact', now(), BYTES);
   await runtime.runFor(0);
   expect([ann.isRead(), bob.isRead(), turns.waiting]).toEqual([false, false, 1]);
   ann.hearing.letGo();

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { encode } from '@msgpack/msgpack';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidHistoryQuery } from '../../src/analytics/history.ts';
-import { WindowStoreUnavailable, type HistoryPoint, type HistoryQuery } from '../../src/analytics/window-store.ts';
+import { WindowStoreOutdated, WindowStoreUnavailable, type HistoryPoint, type HistoryQuery } from '../../src/analytics/window-store.ts';
 import type { Edge } from '../../src/edge/server.ts';
 import { DEFAULT_POLICY } from '../../src/moderation/policy.ts';
 import { eventually } from './eventually.ts';
@@ -19,10 +19,11 @@ beforeAll(async () => {
   ({ edge, http, port } = await startEdge(region, {
     config: { origins: ['https://player.test'] },
     history: (query) => history(query),
-    stored: (stream) =>
-      stream === 'unstored'
-        ? Promise.reject(new WindowStoreUnavailable('gone'))
-        : Promise.resolve([{ actor: 'us/0/1', emoji: 'heart', increments: 7, decrements: 1 }]),
+    async stored(stream) {
+      if (stream === 'unstored') throw new WindowStoreUnavailable('gone');
+      if (stream === 'unmigrated') throw new WindowStoreOutdated('no table');
+      return [{ actor: 'us/0/1', emoji: 'heart', increments: 7, decrements: 1 }];
+    },
     limits: { answerMsMax: 300 },
   }));
 });
@@ -301,6 +302,8 @@ describe('reading', () => {
     });
     const without = await (await fetch(`${http}/streams/unstored/audit`)).json();
     expect(without).toMatchObject({ stored: null, stored_reason: expect.stringContaining('cannot be reached') });
+    const unmigrated = await (await fetch(`${http}/streams/unmigrated/audit`)).json();
+    expect(unmigrated).toMatchObject({ stored: null, stored_reason: expect.stringContaining('ovation migrate') });
   });
 
   it('[EDGE-22] answers history as JSON or CSV, and why it cannot', async () => {
@@ -321,7 +324,9 @@ describe('reading', () => {
     expect((await fetch(url)).status).toBe(400);
     history = () => Promise.reject(new WindowStoreUnavailable('gone'));
     const away = await fetch(url);
-    expect([away.status, await away.json()]).toMatchObject([503, { type: 'urn:ovation:problem:history-unavailable' }]);
+    expect([away.status, await away.json()]).toMatchObject([503, { type: 'urn:ovation:problem:history-unavailable', detail: expect.stringContaining('Try again') }]);
+    history = () => Promise.reject(new WindowStoreOutdated('no table'));
+    expect(await (await fetch(url)).json()).toMatchObject({ type: 'urn:ovation:problem:history-unavailable', detail: expect.stringContaining('ovation migrate') });
   });
 
   it('[EDGE-23] /docs/json is OpenAPI 3.1 of all routes, /docs a page that loads nothing from elsewhere', async () => {

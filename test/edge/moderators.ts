@@ -30,7 +30,7 @@ export function connectModerator(url: string, document: string, token: string | 
     doc,
     provider,
     closes,
-    synced: () => expect.poll(() => provider.synced, { timeout: 10_000, interval: 5 }).toBe(true),
+    synced: () => expect.poll(() => provider.synced, { timeout: 60_000, interval: 5 }).toBe(true),
     stop: () => provider.destroy(),
   };
 }

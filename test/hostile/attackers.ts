@@ -1,8 +1,9 @@
 /**
- * Hostile clients in a process of their own. Its parent sends one `Orders`; it attacks until it has sent as many messages, tells
- * every second how many that were, and at the end what was answered on each surface.
+ * Hostile clients in a process of their own. It says when it is ready; then its parent sends one `Orders`. It attacks until it has
+ * sent as many messages, tells every second how many that were, and at the end what was answered on each surface.
  */
 
+import { connect } from 'node:net';
 import { seededRandom } from '../support/simulated-runtime.ts';
 import { SURFACES, type Answers, type Pace, type Target } from './surfaces.ts';
 
@@ -21,6 +22,7 @@ export interface Tally {
 }
 
 export type FromAttackers =
+  | { readonly kind: 'ready' }
   | { readonly kind: 'progress'; readonly messages: number }
   | { readonly kind: 'done'; readonly tallies: readonly Tally[]; readonly failures: readonly string[] };
 
@@ -77,13 +79,14 @@ async function attack({ target, seed, messages, rate }: Orders): Promise<void> {
 
 process.on('disconnect', () => process.exit());
 process.on('message', (orders: Orders) => {
-  void slowly(orders.target);
+  slowly(orders.target);
   void attack(orders);
 });
+// Last, when all that it needs is loaded.
+process.send?.({ kind: 'ready' } satisfies FromAttackers);
 
 /** A byte a second, on connections that are made again when they are cut: requests that never end, and upgrades after which nothing is whole. */
-async function slowly({ port }: Target): Promise<void> {
-  const { connect } = await import('node:net');
+function slowly({ port }: Target): void {
   const dribble = (text: string): void => {
     const socket = connect(port, '127.0.0.1');
     let at = 0;

@@ -21,15 +21,20 @@ describe.skipIf(!natsAvailable)('hostile input', () => {
     expect(status, stdout).toBe(0);
   });
 
-  it('[EDGE-80] mutated messages to every public surface find no fault, and cost nobody else a tap', { timeout: 60_000 }, async () => {
-    const { tallies, problems, memory } = await runHostile({
-      messages: MESSAGES, seed: 1, rate: 0, processes: 1, quietMs: 250, slowdownMax: Infinity, withDatabase: false, attackers: path.join(ROOT, 'dist/test/hostile/attackers.js'),
+  it('[EDGE-80] mutated messages to every public surface find no fault, and cost nobody else a tap', { timeout: 180_000 }, async () => {
+    const { tallies, problems, memory, rounds, latencies } = await runHostile({
+      messages: MESSAGES, rounds: 2, seed: 1, rate: 0, processes: 1, quietMs: 250, slowdownMax: Infinity, withDatabase: false, prioritized: false, attackers: path.join(ROOT, 'dist/test/hostile/attackers.js'),
     });
     expect(problems).toEqual([]);
     expect(tallies.map(({ surface }) => surface)).toEqual(SURFACES.map(({ name }) => name));
     for (const { surface, messages, answers } of tallies) {
       expect(messages, surface).toBeGreaterThan(0);
       expect(answers.length, surface).toBeGreaterThan(0);
+    }
+    expect(rounds.map(({ attacked }) => attacked === null)).toEqual([false, false, true]);
+    for (const phase of ['quiet', 'attacked'] as const) {
+      expect(latencies[phase].count).toBeGreaterThan(0);
+      expect(rounds.reduce((sum, round) => sum + (round[phase]?.count ?? 0), 0), phase).toBe(latencies[phase].count);
     }
     expect(memory.after.heapBytes - memory.before.heapBytes).toBeLessThan(HEAP_GAIN_MAX);
   });

@@ -3,32 +3,24 @@
  * memory, of the crowd's taps and of their latency.
  */
 
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import os from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { migrate } from '../../src/analytics/migrate.ts';
 import { createTokenMint } from '../../src/cli/load/tokens.ts';
 import { startNats } from '../support/nats.ts';
 import { postgresAvailable, startPostgres } from '../support/postgres.ts';
 import { startRegionCommand, type RegionCommand } from '../support/region-command.ts';
-import type { FromAttackers, Orders, Tally } from './attackers.ts';
-import { LegitimateCrowd, summaryOf, type Latencies } from './legitimate-crowd.ts';
+import type { Tally } from './attackers.ts';
+import { LegitimateCrowd } from './legitimate-crowd.ts';
+import { goFirst } from './priority.ts';
+import { endOf, playRounds, warm, type RoundsPlan, type RoundsResult } from './rounds.ts';
 import { DOCUMENT, STREAM, type Target } from './surfaces.ts';
 
-export interface HostilePlan {
-  readonly messages: number;
-  readonly seed: number;
-  readonly rate: number;
-  readonly processes: number;
-  /** Before, and after. */
-  readonly quietMs: number;
-  /** The crowd's p99 while it is attacked, at most so many times that of the quiet phases together. */
+export interface HostilePlan extends RoundsPlan {
+  /** The crowd's p99 while it is attacked, at most so many times that of the quiet phases. */
   readonly slowdownMax: number;
   readonly withDatabase: boolean;
-  /** The built program of the attackers. */
-  readonly attackers: string;
-  readonly onProgress?: (messages: number) => void;
+  /** Whether the region, its nats-server and the crowd go before the attackers, where that is allowed. */
+  readonly prioritized: boolean;
 }
 
 export interface Memory {
@@ -36,15 +28,11 @@ export interface Memory {
   readonly residentBytes: number;
 }
 
-export interface HostileResult {
-  readonly tallies: readonly Tally[];
+export interface HostileResult extends RoundsResult {
   /** Each a sentence; nothing was wrong when there is none. */
   readonly problems: readonly string[];
   readonly memory: { readonly before: Memory; readonly after: Memory };
-  readonly latencies: { readonly [phase in 'before' | 'during' | 'after']: Latencies };
-  /** The p99 while it was attacked, divided by that of the quiet phases together. */
-  readonly slowdown: number;
-  readonly seconds: number;
+  readonly prioritized: boolean;
 }
 
 const SECRET = 'a secret of at least thirty-two characters';
@@ -53,12 +41,8 @@ const HOSTILE_VIEWERS = 50;
 const WAIT_MS_MAX = 20_000;
 /** Messages before anything is compared, at least, when there are so many: what is made once, compiled code and pools, is made by then. */
 const WARMING_MESSAGES = 5_000;
-/** What was waited for while the garbage was collected is answered by then. */
-const SETTLING_MS = 250;
-/** Hostile clients have machines of their own: these give way to the region's and the crowd's work. */
-const ATTACKERS_NICENESS = 19;
-/** Collects garbage when it is told to, so that what is kept can be told from what is not collected yet. */
-const COLLECTING = ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGUSR2",()=>globalThis.gc())'];
+/** Collects garbage when it is told to, so that what is kept can be told from what is not collected yet, and says when it has. */
+const COLLECTING = ['--expose-gc', '--import', 'data:text/javascript,let times=0;process.on("SIGUSR2",()=>{globalThis.gc();console.log(`collected ${++times}.`)})'];
 
 export async function runHostile(plan: HostilePlan): Promise<HostileResult> {
   const cleanups: (() => unknown)[] = [];
@@ -79,6 +63,7 @@ async function run(plan: HostilePlan, cleanups: (() => unknown)[]): Promise<Host
     nodeOptions: COLLECTING,
   });
   cleanups.push(() => region.child.kill('SIGKILL'));
+  const prioritized = plan.prioritized && goFirst({ node: [region.child.pid!, process.pid], others: [nats.pid!] });
   const mint = createTokenMint(SECRET);
   const tokens = (count: number, name: string, stream: string): Promise<string[]> =>
     Promise.all(Array.from({ length: count }, (_, index) => mint({ viewer: `${name}-${index}`, stream, role: 'viewer' })));
@@ -92,50 +77,26 @@ async function run(plan: HostilePlan, cleanups: (() => unknown)[]): Promise<Host
   cleanups.push(() => crowd.leave());
   await until(() => crowd.isWelcome);
 
-  await attack({ ...plan, messages: Math.min(plan.messages, Math.max(WARMING_MESSAGES, Math.ceil(plan.messages / 20))), processes: 1 }, target, cleanups);
+  await warm(plan, Math.min(plan.messages, Math.max(WARMING_MESSAGES, Math.ceil(plan.messages / 20))), target);
   const early = endOf(region);
   if (early !== null) throw new Error(early);
-  const memoryBefore = await memoryOf(region);
-  await pause(SETTLING_MS);
-  crowd.takeLatencies();
-  await pause(plan.quietMs);
-  const before = crowd.takeLatencies();
+  const memoryBefore = await memoryOf(region, 1);
 
-  const startedAt = performance.now();
-  const { tallies, failures } = await attack(plan, target, cleanups);
-  const seconds = (performance.now() - startedAt) / 1000;
-  const during = crowd.takeLatencies();
-  const problems = failures.map((failure) => `an attacker could not go on: ${failure}`);
+  const { failures, ...result } = await playRounds(plan, region, crowd, target);
+  // The same one in every round is one problem.
+  const problems = [...new Set(failures)].map((failure) => `an attacker could not go on: ${failure}`);
   const end = endOf(region);
-  if (end !== null) {
-    problems.push(end);
-    return { tallies, problems, memory: { before: memoryBefore, after: memoryBefore }, ...compared(before, during, []), seconds };
-  }
-  await pause(plan.quietMs);
-  const after = crowd.takeLatencies();
+  if (end !== null) return { ...result, prioritized, problems: [...problems, end], memory: { before: memoryBefore, after: memoryBefore } };
   crowd.rest();
   await until(() => crowd.unanswered === 0).catch(() => problems.push(`${crowd.unanswered} batches of the crowd were never answered`));
 
   if (crowd.failures > 0) problems.push(`${crowd.failures} batches or connections of the crowd failed`);
   const { totals } = (await (await fetch(`${region.url}/streams/derby/reactions`)).json()) as { readonly totals: Record<string, number> };
   if (totals['heart'] !== crowd.accepted) problems.push(`the crowd was told that ${crowd.accepted} taps count, the totals say ${totals['heart']}`);
-  const comparison = compared(before, during, after);
-  if (comparison.slowdown > plan.slowdownMax) problems.push(`the crowd's p99 was ${comparison.slowdown.toFixed(2)} × that of the quiet phases, more than ${plan.slowdownMax} ×`);
-  problems.push(...unintended(tallies), ...saidByRegion(region.output()));
+  if (result.slowdown > plan.slowdownMax) problems.push(`the crowd's p99 was ${result.slowdown.toFixed(2)} × that of the quiet phases, more than ${plan.slowdownMax} ×`);
+  problems.push(...unintended(result.tallies), ...saidByRegion(region.output()));
   if ((await fetch(`${region.adminUrl}/livez`)).status !== 200) problems.push('the region is not alive');
-  return { tallies, problems, memory: { before: memoryBefore, after: await memoryOf(region) }, ...comparison, seconds };
-}
-
-/** With both quiet phases, because one of them alone differs from the other by as much as is asked for here. */
-function compared(before: readonly number[], during: readonly number[], after: readonly number[]): Pick<HostileResult, 'latencies' | 'slowdown'> {
-  const latencies = { before: summaryOf(before), during: summaryOf(during), after: summaryOf(after) };
-  return { latencies, slowdown: latencies.during.p99 / summaryOf([...before, ...after]).p99 };
-}
-
-/** Null while it lives. */
-function endOf({ child, output }: RegionCommand): string | null {
-  if (child.exitCode === null && child.signalCode === null) return null;
-  return `the region ended (${child.exitCode ?? child.signalCode}): ${output().slice(-2_000)}`;
+  return { ...result, prioritized, problems, memory: { before: memoryBefore, after: await memoryOf(region, 2) } };
 }
 
 async function database(cleanups: (() => unknown)[]): Promise<string> {
@@ -144,33 +105,6 @@ async function database(cleanups: (() => unknown)[]): Promise<string> {
   const url = await postgres.createDatabase('windows');
   await migrate(url);
   return url;
-}
-
-async function attack(plan: HostilePlan, target: Target, cleanups: (() => unknown)[]): Promise<{ tallies: readonly Tally[]; failures: readonly string[] }> {
-  const progress = new Map<number, number>();
-  const results = await Promise.all(
-    Array.from({ length: plan.processes }, async (_, index) => {
-      const child = fork(plan.attackers, []);
-      os.setPriority(child.pid!, ATTACKERS_NICENESS);
-      cleanups.push(() => child.kill('SIGKILL'));
-      child.send({ target, seed: plan.seed + index, messages: Math.ceil(plan.messages / plan.processes), rate: plan.rate / plan.processes } satisfies Orders);
-      for (;;) {
-        const [message] = (await once(child, 'message')) as [FromAttackers];
-        if (message.kind === 'done') {
-          child.disconnect();
-          return message;
-        }
-        progress.set(index, message.messages);
-        plan.onProgress?.([...progress.values()].reduce((sum, count) => sum + count, 0));
-      }
-    }),
-  );
-  const tallies = results[0]!.tallies.map(({ surface }, place): Tally => {
-    const answers = new Map<string, number>();
-    for (const { tallies: each } of results) for (const [answer, times] of each[place]!.answers) answers.set(answer, (answers.get(answer) ?? 0) + times);
-    return { surface, messages: results.reduce((sum, each) => sum + each.tallies[place]!.messages, 0), answers: [...answers].sort(([, a], [, b]) => b - a) };
-  });
-  return { tallies, failures: results.flatMap(({ failures }) => failures) };
 }
 
 /** 503 is an answer: the region says that it has enough. Any other of the fives is a fault that a message has found. */
@@ -184,9 +118,10 @@ function saidByRegion(output: string): string[] {
   return output.split('\n').filter((line) => line.includes('"level":"error"') || /uncaught|unhandled/i.test(line)).slice(0, 5);
 }
 
-/** After the garbage was collected. */
-async function memoryOf(region: RegionCommand): Promise<Memory> {
+/** After the garbage was collected, for the `times`th time. */
+async function memoryOf(region: RegionCommand, times: number): Promise<Memory> {
   region.child.kill('SIGUSR2');
+  await until(() => region.output().includes(`collected ${times}.`));
   const metrics = await (await fetch(`${region.adminUrl}/metrics`)).text();
   return { heapBytes: Number(/^nodejs_heap_size_used_bytes\{[^}]*\} (\S+)$/m.exec(metrics)?.[1] ?? 0), residentBytes: region.residentBytes() };
 }

@@ -15,9 +15,9 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 const VIEWERS = 40;
 const TAP_MS = 40;
 const DRAIN_SECONDS = 2;
-const LONG = { timeout: 60_000 };
+const LONG = { timeout: 180_000 };
 
-const eventually = (check: () => void | Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 10 });
+const eventually = (check: () => void | Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 10 });
 
 /** Taps once in each batch, numbers batches from 1, and keeps what is not answered. */
 class Viewer {

@@ -8,7 +8,7 @@ import { natsAvailable } from '../support/nats.ts';
 import { postgresAvailable } from '../support/postgres.ts';
 import { REGION_NAMES, startThreeRegions, type RegionName, type ThreeRegions } from '../support/three-regions.ts';
 
-const SETTLED = { timeout: 30_000, interval: 50 };
+const SETTLED = { timeout: 60_000, interval: 50 };
 const GRACE_MS = 3_000;
 
 describe.skipIf(!natsAvailable || !postgresAvailable)('streams that end in three regions', () => {

@@ -12,7 +12,7 @@ import { startRegionProcesses, type RegionProcesses } from '../support/region-pr
 
 const REGIONS = ['us', 'eu', 'ap'];
 const VIEWERS = 40;
-const LONG = { timeout: 120_000 };
+const LONG = { timeout: 180_000 };
 
 interface Player {
   readonly reactions: Reactions;

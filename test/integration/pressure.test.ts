@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { HOLD, UP } from '../../src/broadcaster/degradation.ts';
+import { LEVELS, type Level } from '../../src/broadcaster/frame-feed.ts';
 import type { NatsServer } from '../../src/cli/dev/nats-server.ts';
 import { PALETTE_MAX } from '../../src/moderation/policy.ts';
 import { natsAvailable, startNats } from '../support/nats.ts';
@@ -16,14 +18,22 @@ import { startRegionCommand, type RegionCommand } from '../support/region-comman
 import { compilerAvailable, startSlowViewers, type SlowViewers } from '../support/slow-viewers.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const LONG = { timeout: 60_000 };
+const LONG = { timeout: 180_000 };
 /** As large as frames come. */
 const EMOJI = Array.from({ length: PALETTE_MAX }, (_, index) => `emoji-${index}-`.padEnd(64, 'x'));
 /** A region without viewers fills about half of it. */
 const HEAP_MB = 48;
-const JOINING = 500;
+const JOINING = 250;
 const VIEWERS_MAX = 6_000;
 const LIMIT = { tapsPerSecondMax: 100_000, tapBurstMax: 100_000 };
+
+/** Of the level, as the log has it. */
+interface Change {
+  readonly from: Level;
+  readonly to: Level;
+  readonly behindShare: number;
+  readonly memoryShare: number;
+}
 
 let folder: string;
 let nats: NatsServer;
@@ -31,7 +41,7 @@ let region: RegionCommand;
 const open: WebSocket[] = [];
 const crowds: SlowViewers[] = [];
 
-const eventually = (check: () => void | Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 20 });
+const eventually = (check: () => void | Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
 
 async function start(...nodeOptions: string[]): Promise<void> {
   const environment = { OVATION_POLICY_FILE: path.join(folder, 'policy.json') };
@@ -44,9 +54,14 @@ async function metric(name: string): Promise<number> {
 }
 
 /** What the log says of each change of the level. */
-function changes(): { readonly from: string; readonly to: string; readonly behindShare: number; readonly memoryShare: number }[] {
+function changes(): Change[] {
   const lines = region.output().split('\n').filter((line) => line.includes('changes its level'));
   return lines.map((line) => JSON.parse(line));
+}
+
+/** Whether its memory alone was reason enough to go down to this level. */
+function isForMemory({ to, memoryShare }: Change): boolean {
+  return memoryShare >= (UP.memoryShare[LEVELS.indexOf(to) - 1] ?? Infinity);
 }
 
 /** A viewer whose link is good; answers the levels of the frames that came, each once in a row. */
@@ -122,13 +137,14 @@ describe.skipIf(!natsAvailable)('a region under pressure', () => {
     await tapAll();
     await eventually(() => expect(levels).toEqual(['exact']));
     // How much a viewer takes, and a region without any, depends on the version of Node.
-    while (levels.at(-1) === 'exact') {
+    while (!changes().some(isForMemory)) {
       expect(crowds.length * JOINING).toBeLessThan(VIEWERS_MAX);
       crowds.push(await startSlowViewers(region.url, 'gala', JOINING));
+      // A crowd that comes makes the region late, too, and it may go down for that; this passes.
+      await eventually(async () => expect(levels.at(-1) === 'exact' || (await metric('ladder_memory_share')) >= HOLD.memoryShare[0]).toBe(true));
     }
+    await eventually(() => expect(levels.at(-1)).not.toBe('exact'));
     expect(await metric('ladder_level')).toBeGreaterThan(0);
-    expect(changes()[0]).toMatchObject({ from: 'exact', to: 'relaxed' });
-    expect(changes()[0]!.memoryShare).toBeGreaterThanOrEqual(0.75);
 
     await Promise.all(crowds.map((crowd) => crowd.leave()));
     // It counts as full until the garbage was collected.

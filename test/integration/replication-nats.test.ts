@@ -60,7 +60,7 @@ function crowd(taps = 100): void {
 /** Everything counted is in the region's own log. */
 async function published(...names: readonly string[]): Promise<void> {
   for (const name of names) {
-    await expect.poll(() => regionProcess(name).replicator.rowsWaiting(), { timeout: 20_000, interval: 10 }).toBe(0);
+    await expect.poll(() => regionProcess(name).replicator.rowsWaiting(), { timeout: 60_000, interval: 10 }).toBe(0);
   }
 }
 
@@ -211,7 +211,7 @@ describe.skipIf(!natsAvailable)('replication on nats-servers', () => {
     await nats.close();
     crowd();
     await converge(20_000);
-    await expect.poll(() => regionProcess('us').replicator.peers().every(({ digestEqual }) => digestEqual), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => regionProcess('us').replicator.peers().every(({ digestEqual }) => digestEqual)).toBe(true);
     expect(regionProcess('eu').replicator.stats.losses).toBe(1);
   });
 
@@ -232,7 +232,7 @@ describe.skipIf(!natsAvailable)('replication on nats-servers', () => {
     await converge(20_000);
     await published('us');
     const [us, eu] = [regionProcess('us'), regionProcess('eu')];
-    await expect.poll(() => eu.replicator.peers().find(({ region }) => region === 'us')?.digestEqual, { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => eu.replicator.peers().find(({ region }) => region === 'us')?.digestEqual).toBe(true);
     expect(us.clashes).toEqual([]);
     expect([...processes.values()].some(({ fenced }) => fenced)).toBe(false);
   });

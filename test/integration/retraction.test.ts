@@ -23,7 +23,7 @@ const BOTS = ['bot1', 'bot2', 'bot3'];
 const HONEST = 5;
 const BOT = 7;
 const SHARDS_MAX = 4;
-const SETTLED = { timeout: 30_000, interval: 50 };
+const SETTLED = { timeout: 60_000, interval: 50 };
 
 describe.skipIf(!natsAvailable || !postgresAvailable)('retraction in real processes', () => {
   let postgres: Postgres;

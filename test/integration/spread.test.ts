@@ -7,7 +7,7 @@ import { natsAvailable } from '../support/nats.ts';
 import { postgresAvailable } from '../support/postgres.ts';
 import { startThreeRegions, type RegionName, type ThreeRegions } from '../support/three-regions.ts';
 
-const SETTLED = { timeout: 30_000, interval: 50 };
+const SETTLED = { timeout: 60_000, interval: 50 };
 const SESSIONS = 24;
 
 describe.skipIf(!natsAvailable || !postgresAvailable)('a stream that is spread in three regions', () => {

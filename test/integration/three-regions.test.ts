@@ -6,7 +6,7 @@ import { natsAvailable } from '../support/nats.ts';
 import { postgresAvailable } from '../support/postgres.ts';
 import { REGION_NAMES, startThreeRegions, type ThreeRegions } from '../support/three-regions.ts';
 
-const SETTLED = { timeout: 20_000, interval: 100 };
+const SETTLED = { timeout: 60_000, interval: 100 };
 
 describe.skipIf(!natsAvailable || !postgresAvailable)('three regions with four shards each', () => {
   let world: ThreeRegions;

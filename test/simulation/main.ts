@@ -1,22 +1,10 @@
 /** `npm run sim`: runs seeds, reports, and makes what fails small. */
 
 import { parseArgs } from 'node:util';
+import { flagsOf, wholeNumber } from '../support/flags.ts';
 import { describeFault, scenarioOf, FAULT_KINDS, type FaultKind, type Scenario } from './faults.ts';
 import { shrink } from './shrink.ts';
 import { simulate, type Outcome } from './world.ts';
-
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '200' },
-    from: { type: 'string', default: '1' },
-    seed: { type: 'string' },
-    faults: { type: 'string' },
-    only: { type: 'string' },
-    first: { type: 'boolean', default: false },
-    'no-shrink': { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
 
 const HELP = `npm run sim -- [options]
 
@@ -29,10 +17,42 @@ const HELP = `npm run sim -- [options]
   --no-shrink      do not make failing seeds small
 `;
 
-const kinds = values.faults === undefined ? FAULT_KINDS : (values.faults.split(',') as FaultKind[]);
+const SEED_MAX = 2 ** 31 - 1;
+
+function readFlags() {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: '200' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      faults: { type: 'string' },
+      only: { type: 'string' },
+      first: { type: 'boolean', default: false },
+      'no-shrink': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const kinds = values.faults === undefined ? FAULT_KINDS : values.faults.split(',').map(faultKind);
+  return {
+    ...values,
+    kinds,
+    seeds: wholeNumber('seeds', values.seeds, 1, SEED_MAX),
+    from: wholeNumber('from', values.from, 0, SEED_MAX),
+    seed: values.seed === undefined ? null : wholeNumber('seed', values.seed, 0, SEED_MAX),
+    only: values.only?.split(',').filter(Boolean).map((place) => wholeNumber('only', place, 0, SEED_MAX)),
+  };
+}
+
+function faultKind(name: string): FaultKind {
+  const kind = FAULT_KINDS.find((each) => each === name);
+  if (kind === undefined) throw new TypeError(`there is no kind of fault ${name}`);
+  return kind;
+}
+
+const flags = flagsOf(HELP, readFlags);
 
 function command(scenario: Scenario, kept: readonly number[] | null): string {
-  const faults = values.faults === undefined ? '' : ` --faults ${values.faults}`;
+  const faults = flags.faults === undefined ? '' : ` --faults ${flags.faults}`;
   return `npm run sim -- --seed ${scenario.seed}${faults}${kept === null ? '' : ` --only ${kept.join(',')}`}`;
 }
 
@@ -41,8 +61,8 @@ function report({ violations }: Outcome): void {
 }
 
 async function one(seed: number): Promise<number> {
-  const whole = scenarioOf(seed, kinds);
-  const only = values.only?.split(',').filter(Boolean).map(Number);
+  const whole = scenarioOf(seed, flags.kinds);
+  const { only } = flags;
   const scenario = only === undefined ? whole : { ...whole, faults: whole.faults.filter((_, index) => only.includes(index)) };
   console.log(`${scenario.regions} regions, ${scenario.shards} shards, ${scenario.clients} viewers${scenario.claims ? ' who take along what is unanswered' : ''}, faults for ${scenario.faultMs} ms:`);
   for (const fault of scenario.faults) console.log(`  ${whole.faults.indexOf(fault)}: ${describeFault(fault)}`);
@@ -58,7 +78,7 @@ async function many(from: number, count: number): Promise<number> {
   const failed: number[] = [];
   let [batches, taps, exact, ranges, quietMs] = [0, 0, 0, 0, 0];
   for (let done = 1; done <= count; done++) {
-    const scenario = scenarioOf(from + done - 1, kinds);
+    const scenario = scenarioOf(from + done - 1, flags.kinds);
     const outcome = await simulate(scenario);
     batches += outcome.batches;
     taps += outcome.taps;
@@ -70,13 +90,13 @@ async function many(from: number, count: number): Promise<number> {
       failed.push(scenario.seed);
       console.log(`seed ${scenario.seed} fails: ${command(scenario, null)}`);
       report(outcome);
-      if (!values['no-shrink']) {
+      if (!flags['no-shrink']) {
         const { kept, outcome: small } = await shrink(scenario, simulate);
         console.log(`  with ${kept.length} of its ${scenario.faults.length} faults: ${command(scenario, kept)}`);
         report(small);
       }
     }
-    if (values.first && failed.length > 0) break;
+    if (flags.first && failed.length > 0) break;
     if (done % 500 === 0) console.log(`${done} of ${count} seeds, ${failed.length} failed, ${((1000 * done) / (performance.now() - startedAt)).toFixed(1)} a second`);
   }
   const seconds = (performance.now() - startedAt) / 1000;
@@ -86,5 +106,4 @@ async function many(from: number, count: number): Promise<number> {
   return failed.length === 0 ? 0 : 1;
 }
 
-if (values.help) console.log(HELP);
-else process.exitCode = values.seed === undefined ? await many(Number(values.from), Number(values.seeds)) : await one(Number(values.seed));
+process.exitCode = flags.seed === null ? await many(flags.from, flags.seeds) : await one(flags.seed);

@@ -9,6 +9,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import os from 'node:os';
 import path from 'node:path';
 import type { NatsServer } from '../../src/cli/dev/nats-server.ts';
+import type { RegionReady } from '../../src/cli/region.ts';
 import { childEnvironment } from '../../src/config.ts';
 
 /** The commands of the build, from the sources and from the build itself. */
@@ -64,7 +65,7 @@ export async function startRegionCommand({ region, servers, environment = {}, no
     throw new Error(`region ${region} ended with ${code} before it was ready: ${output}`);
   });
   early.catch(() => {});
-  const [{ ready }] = (await Promise.race([once(child, 'message'), early])) as [{ readonly ready: { readonly port: number; readonly adminPort: number } }];
+  const [{ ready }] = (await Promise.race([once(child, 'message'), early])) as [{ readonly ready: RegionReady }];
   return {
     child,
     url: `http://127.0.0.1:${ready.port}`,

@@ -28,14 +28,14 @@ export interface Books {
 const ANSWER_MS_MAX = 10_000;
 
 /** @throws CommandFailure */
-export async function fetchBooks(endpoint: string, stream: string, token?: string): Promise<Books> {
+export async function fetchBooks(endpoint: string, stream: string, token: string | null = null): Promise<Books> {
   const url = `${endpoint}/streams/${stream}/audit`;
   let response: Response;
   let document: unknown;
   try {
     response = await fetch(url, {
       signal: AbortSignal.timeout(ANSWER_MS_MAX),
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      headers: token === null ? {} : { authorization: `Bearer ${token}` },
     });
     document = await response.json();
   } catch (error) {

@@ -5,7 +5,6 @@ import { MigrationDrift, MigrationFailed, migrate } from '../../analytics/migrat
 import { WindowStoreUnavailable } from '../../analytics/window-store.ts';
 import type { Runtime } from '../../../regions/runtime.ts';
 import { childEnvironment } from '../../config.ts';
-import type { DatabaseReady } from '../dev-database.ts';
 import { CommandFailure } from '../failure.ts';
 import { NodeChild } from './node-child.ts';
 import { findFreePort } from './ports.ts';
@@ -44,7 +43,7 @@ export function useDatabase(url: string): DevDatabase {
 export async function startDatabase(folder: string, runtime: Runtime, say: (line: string) => void): Promise<DevDatabase> {
   // Known beforehand, so that regions can be configured while it boots, and find it again when it restarts.
   const port = await findFreePort();
-  const child = new NodeChild<DatabaseReady>({
+  const child = new NodeChild({
     name: 'database',
     args: ['dev-database', '--data', path.join(folder, 'database'), '--port', String(port)],
     environment: childEnvironment({}),

@@ -10,7 +10,6 @@ import type { NatsAddress } from '../../../regions/topology.ts';
 import { childEnvironment } from '../../config.ts';
 import { CommandFailure } from '../failure.ts';
 import { deleteStreams } from '../nats-streams.ts';
-import type { RegionReady } from '../region.ts';
 import { regionEnvironment, type Cluster, type ClusterPlan, type RegionPlan } from './cluster.ts';
 import type { DeleteStreamCommand, RegionStatus } from '../../web/live/dev-api.ts';
 import { startLinkProxy, type LinkProxy } from './link-proxy.ts';
@@ -159,8 +158,8 @@ class NatsCluster implements Cluster {
     await region.start();
   }
 
-  #regionProcess(name: string, plan: RegionPlan): NodeChild<RegionReady> {
-    return new NodeChild<RegionReady>({
+  #regionProcess(name: string, plan: RegionPlan): NodeChild {
+    return new NodeChild({
       name,
       args: ['region'],
       environment: childEnvironment(regionEnvironment(this.#plan, plan, this.#topologyFile(plan.id))),

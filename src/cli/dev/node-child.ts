@@ -13,13 +13,12 @@ export interface NodeChildOptions {
 }
 
 const MAIN = path.join(import.meta.dirname, '..', 'main.js');
-const READY_MS_MAX = 60_000;
+/** An embedded database alone takes seconds of a processor, and all start at once. */
+const READY_MS_MAX = 120_000;
 const STOP_MS_MAX = 35_000;
 
-/** `Ready` is what the command reports with `reportReady`. */
-export class NodeChild<Ready extends object> implements Startable {
+export class NodeChild implements Startable {
   readonly name: string;
-  ready: Ready | null = null;
   readonly #options: NodeChildOptions;
   #child: ChildProcess | null = null;
   #ended: Promise<string> = Promise.resolve('never started');
@@ -60,7 +59,7 @@ export class NodeChild<Ready extends object> implements Startable {
         resolve(signal === null ? `exit code ${code}` : signal);
       });
     });
-    this.ready = await this.#whenReady(child);
+    await this.#whenReady(child);
   }
 
   async stop(): Promise<void> {
@@ -76,11 +75,12 @@ export class NodeChild<Ready extends object> implements Startable {
     this.#child?.kill('SIGKILL');
   }
 
-  async #whenReady(child: ChildProcess): Promise<Ready> {
+  /** Once the command has called `reportReady`. */
+  async #whenReady(child: ChildProcess): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     try {
-      return await Promise.race([
-        new Promise<Ready>((resolve) => child.once('message', (message) => resolve((message as { ready: Ready }).ready))),
+      await Promise.race([
+        new Promise((resolve) => child.once('message', resolve)),
         this.#ended.then((reason) => {
           throw new Error(this.#lastLine.replace(/^ovation: /, '') || reason);
         }),

@@ -3,7 +3,6 @@
  * waits until the region has it. Every failure is one sentence and an exit code.
  */
 
-import { readFileSync } from 'node:fs';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import { realRuntime } from '../../base/runtime.ts';
@@ -12,10 +11,9 @@ import { SyncRefused, syncDocument, type SyncSocket } from '../../moderation/syn
 import { CLOSE_CODES } from '../../protocol/close-codes.ts';
 import { findEndpoints, type EndpointOptions } from '../endpoints.ts';
 import { CommandFailure, describeError } from '../failure.ts';
+import { tokenOf, type TokenOptions } from '../token.ts';
 
-export interface ModeratorOptions extends EndpointOptions {
-  readonly token?: string;
-  readonly tokenFile?: string;
+export interface ModeratorOptions extends EndpointOptions, TokenOptions {
   readonly by?: string;
   readonly wait: number;
   readonly json?: boolean;
@@ -110,14 +108,4 @@ export async function editDocument<Result>(
 function refusalOf(endpoint: string, { code, message }: SyncRefused): CommandFailure {
   const isToken = code === CLOSE_CODES.unauthenticated || code === CLOSE_CODES.forbidden;
   return new CommandFailure(isToken ? 'usage' : 'no', `${endpoint} refuses: ${message}`);
-}
-
-function tokenOf({ token, tokenFile }: ModeratorOptions): string | null {
-  if (token !== undefined && tokenFile !== undefined) throw new CommandFailure('usage', 'give --token or --token-file, not both');
-  if (tokenFile === undefined) return token ?? null;
-  try {
-    return readFileSync(tokenFile, 'utf8').trim();
-  } catch (error) {
-    throw new CommandFailure('usage', `${tokenFile} cannot be read: ${describeError(error)}`, { cause: error });
-  }
 }

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
+import { flagsOf, number, wholeNumber } from '../../support/flags.ts';
 import { natsAvailable } from '../../support/nats.ts';
 import { postgresAvailable } from '../../support/postgres.ts';
 import { writeHostsFile } from './hosts-file.ts';
@@ -51,9 +52,8 @@ function readFlags() {
   });
   const network = NETWORKS.find((kind) => kind === values.network);
   if (network === undefined && values.network !== undefined) throw new TypeError('--network is namespaces or proxies');
-  const [viewers, rate] = [Number(values.viewers), Number(values.rate)];
-  if (!Number.isInteger(viewers) || viewers < 1) throw new TypeError('--viewers is a whole number');
-  if (!(rate > 0)) throw new TypeError('--rate is a number above 0');
+  const viewers = wholeNumber('viewers', values.viewers, 1, 100_000);
+  const rate = number('rate', values.rate, 0.01, 1_000);
   const names = values.only?.split(',').filter(Boolean);
   const unknown = names?.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
   if (unknown !== undefined) throw new TypeError(`there is no scenario ${unknown}; --list names them`);
@@ -61,17 +61,7 @@ function readFlags() {
 }
 
 async function main(): Promise<number> {
-  let flags: Flags;
-  try {
-    flags = readFlags();
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${HELP}`);
-    return 2;
-  }
-  if (flags.help) {
-    console.log(HELP);
-    return 0;
-  }
+  const flags = flagsOf(HELP, readFlags);
   if (flags.list) {
     for (const { name, what, needs } of SCENARIOS) console.log(`${name.padEnd(34)}${what}${needs === undefined ? '' : ` (needs ${needs === 'packets' ? 'network namespaces' : 'a disk of its own'})`}`);
     return 0;

@@ -1,0 +1,27 @@
+/** The token that a command shows to regions, given as such or in a file. */
+
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { CommandFailure, describeError } from './failure.ts';
+
+export interface TokenOptions {
+  readonly token?: string;
+  readonly tokenFile?: string;
+}
+
+export function addTokenOptions(command: Command): Command {
+  return command
+    .option('--token <jwt>', 'a moderator’s token, for regions that ask for one; other users of this machine may see it')
+    .option('--token-file <path>', 'a file that holds it');
+}
+
+/** Null when none is given. @throws CommandFailure */
+export function tokenOf({ token, tokenFile }: TokenOptions): string | null {
+  if (token !== undefined && tokenFile !== undefined) throw new CommandFailure('usage', 'give --token or --token-file, not both');
+  if (tokenFile === undefined) return token ?? null;
+  try {
+    return readFileSync(tokenFile, 'utf8').trim();
+  } catch (error) {
+    throw new CommandFailure('usage', `${tokenFile} cannot be read: ${describeError(error)}`, { cause: error });
+  }
+}
