@@ -10,10 +10,10 @@ export default defineConfig({
     pool: 'forks',
     // Two cores are the smallest machine supported. Tests with real servers wait more than they work: a third file fills the time.
     maxWorkers: 3,
-    // A condition that will hold is waited for even on a machine that is busy with something else.
-    expect: { poll: { timeout: 10_000, interval: 20 } },
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // A condition that will hold is waited for even on a machine that is busy with something else, or whose host is.
+    expect: { poll: { timeout: 60_000, interval: 20 } },
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     teardownTimeout: 20_000,
     projects: [
       // What they have loaded is most of the work of a file, so all others share processes.

@@ -22,7 +22,7 @@ const ENTRIES = {
   'ovation/react': path.join(ROOT, 'src/client/react.ts'),
   'ovation/overlay': path.join(ROOT, 'src/client/overlay/live-reactions.ts'),
 };
-const WAIT = { timeout: 15_000 };
+const WAIT = { timeout: 60_000 };
 const TYPES: Record<string, string> = { '.html': 'text/html', '.css': 'text/css', '.js': 'text/javascript' };
 const PAGE_PORT = 8080;
 const FILES = readdirSync(EXAMPLES, { recursive: true, encoding: 'utf8' }).filter((name) => /\.(html|tsx)$/.test(name));

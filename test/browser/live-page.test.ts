@@ -5,7 +5,7 @@ import { browserAvailable, openBrowser } from '../support/browser.ts';
 import type { StubRegion } from './stub-region.ts';
 import { bundlePage, startStubService, type PageBundle, type StubService } from './stub-service.ts';
 
-const WAIT = { timeout: 15_000 };
+const WAIT = { timeout: 60_000 };
 
 describe.skipIf(!browserAvailable)('live page in Chromium', () => {
   let browser: Browser;

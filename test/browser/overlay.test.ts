@@ -4,7 +4,7 @@ import { startCountingRegions, type CountingRegion } from '../cli/counting-regio
 import { browserAvailable, openBrowser } from '../support/browser.ts';
 import { startOverlayPage, type OverlayPage } from './overlay-page.ts';
 
-const WAIT = { timeout: 15_000 };
+const WAIT = { timeout: 60_000 };
 
 interface Stats {
   readonly animationFrames: number;

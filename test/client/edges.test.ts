@@ -30,7 +30,7 @@ function start(options: Partial<ReactionsOptions> = {}, platform: Partial<Platfo
   return { reactions, books, tap };
 }
 
-const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 15_000, interval: 20 });
+const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
 const counted = (region = 0): number => [...regions[region]!.totalsOf('derby').values()].reduce((sum, count) => sum + count, 0);
 
 test('[SDK-4] a tap reaches the region, its frame and the totals', async () => {

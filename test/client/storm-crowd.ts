@@ -115,6 +115,8 @@ export interface Attempt {
   readonly viewer: number;
   /** When the SDK meant to: a busy machine may have been late, and all the later ones at once. */
   readonly at: number;
+  /** How long it meant to wait before. */
+  readonly waitMs: number;
 }
 
 export class Crowd {
@@ -123,13 +125,13 @@ export class Crowd {
   attempts: Attempt[] = [];
   readonly #viewers: Reactions[];
   /** Of the timer that fires now. */
-  #dueAt = 0;
+  #timer = { at: 0, waitMs: 0 };
 
   constructor(url: string, size: number) {
     const after = (delayMs: number, call: () => void): Cancel => {
-      const dueAt = Date.now() + delayMs;
+      const timer = { at: Date.now() + delayMs, waitMs: delayMs };
       return realRuntime.timers.after(delayMs, () => {
-        this.#dueAt = dueAt;
+        this.#timer = timer;
         call();
       });
     };
@@ -155,7 +157,7 @@ export class Crowd {
   }
 
   #notingSocket(viewer: number): Platform['WebSocket'] {
-    const note = (): void => void this.attempts.push({ viewer, at: this.#dueAt });
+    const note = (): void => void this.attempts.push({ viewer, ...this.#timer });
     return class extends WebSocket {
       constructor(url: string, protocol: string) {
         super(url, protocol);

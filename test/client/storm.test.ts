@@ -4,8 +4,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { Crowd, KillableRegion } from './storm-crowd.ts';
 
 const VIEWERS = 500;
-/** Longer than the longest wait of the SDK, on a machine that is busy with something else too. */
-const WAIT_MS_MAX = 30_000;
 
 let region: KillableRegion;
 let crowd: Crowd;
@@ -28,7 +26,7 @@ beforeEach(async () => {
 });
 afterEach(() => crowd.close());
 
-const eventually = (figure: () => number) => expect.poll(figure, { timeout: WAIT_MS_MAX });
+const eventually = (figure: () => number) => expect.poll(figure);
 
 /** How many there were in each stretch of time. */
 function histogram(times: readonly number[], sinceMs: number, binMs: number): number[] {
@@ -47,7 +45,7 @@ async function everybodyReturns(): Promise<void> {
   expect(region.counted - countedBefore).toBe(crowd.taken);
 }
 
-test('[SDK-16] an edge is killed and comes back: its crowd returns spread out, and every tap counts once', { timeout: 120_000 }, async () => {
+test('[SDK-16] an edge is killed and comes back: its crowd returns spread out, and every tap counts once', { timeout: 180_000 }, async () => {
   // Counted, and the acknowledgement dies with the edge.
   region.mute = true;
   crowd.tap(2);
@@ -66,7 +64,7 @@ test('[SDK-16] an edge is killed and comes back: its crowd returns spread out, a
   expect(Math.max(...histogram(region.accepted, backAt, 100))).toBeLessThan(VIEWERS / 2);
 });
 
-test('[SDK-16] an edge drains: its crowd returns over the five seconds that it asks for, and every tap counts once', { timeout: 120_000 }, async () => {
+test('[SDK-16] an edge drains: its crowd returns over the five seconds that it asks for, and every tap counts once', { timeout: 180_000 }, async () => {
   const askedAt = Date.now();
   const ended = region.end('SIGTERM');
   crowd.tap(2);
@@ -74,16 +72,14 @@ test('[SDK-16] an edge drains: its crowd returns over the five seconds that it a
   crowd.tap(3);
   await region.start();
   await everybodyReturns();
-  const first = new Map<number, number>();
-  for (const { viewer, at } of crowd.attempts) first.set(viewer, Math.min(at, first.get(viewer) ?? Infinity));
-  const times = [...first.values()];
-  const since = Math.min(...times);
-  expect(Math.max(...histogram(times, since, 100))).toBeLessThan(VIEWERS / 10);
-  for (const second of histogram(times, since, 1_000).slice(0, 4)) expect(second).toBeGreaterThan(VIEWERS / 10);
+  // The first of each. Not when they came: that also tells when the machine had time for them.
+  const waits = [...new Map(crowd.attempts.toReversed().map(({ viewer, waitMs }) => [viewer, waitMs])).values()];
+  expect(Math.max(...histogram(waits, 0, 100))).toBeLessThan(VIEWERS / 10);
+  for (const second of histogram(waits, 0, 1_000).slice(0, 5)) expect(second).toBeGreaterThan(VIEWERS / 10);
   expect(Math.max(...histogram(region.accepted, askedAt, 100))).toBeLessThan(VIEWERS / 2);
 });
 
-test('[EDGE-73] an edge that is busy for a while keeps a crowd that connects waiting, and turns nobody away', { timeout: 60_000 }, async () => {
+test('[EDGE-73] an edge that is busy for a while keeps a crowd that connects waiting, and turns nobody away', { timeout: 180_000 }, async () => {
   const { port } = new URL(region.url);
   await region.stopFor(async () => {
     const sockets = Array.from({ length: 1_000 }, () => connect(Number(port), '127.0.0.1'));

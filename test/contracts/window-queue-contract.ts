@@ -50,7 +50,7 @@ export function windowQueueContract(name: string, make: () => Promise<QueueUnder
       const consumer = consume(queue, async () => {
         if (refusals-- > 0) throw new Error('the database is down');
       });
-      await vi.waitFor(() => expect(booksOf(consumer.records)).toEqual(booksOf(recordsOf(10))), { timeout: 10_000 });
+      await vi.waitFor(() => expect(booksOf(consumer.records)).toEqual(booksOf(recordsOf(10))), { timeout: 60_000 });
       await consumer.stop();
     });
 

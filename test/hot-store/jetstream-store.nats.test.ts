@@ -147,7 +147,7 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
           failure = error;
         }
       },
-      { timeout: 20_000, interval: 100 },
+      { timeout: 60_000, interval: 100 },
     );
     if (failure !== undefined) throw failure;
   }

@@ -1,85 +1,19 @@
-/** Streams that end in three regions, until nothing of them is kept but their ids: on logs that are maps, and on replicators. */
+/** Streams that end in three regions whose logs are maps, until nothing of them is kept but their ids. */
 
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
-import { actorId } from '../../crdt/actor.ts';
-import type { EmojiId, StreamId } from '../../crdt/ids.ts';
+import type { StreamId } from '../../crdt/ids.ts';
 import { Ledger } from '../../crdt/ledger.ts';
-import { createMemoryNetwork } from '../../regions/memory-log.ts';
-import type { ReplicationOptions } from '../../regions/replication.ts';
-import { createReplicator, type Replicator } from '../../regions/replicator.ts';
 import type { Clock } from '../../regions/runtime.ts';
-import { createControlPlane, type ControlPlane } from '../../src/moderation/control-plane.ts';
+import { createControlPlane } from '../../src/moderation/control-plane.ts';
 import { EndedStreams } from '../../src/moderation/ended-streams.ts';
 import { endStream, mute } from '../../src/moderation/policy-doc.ts';
 import { DEFAULT_BASE } from '../../src/moderation/policy.ts';
-import { logKeyOf, policyDocuments } from '../../src/moderation/policy-documents.ts';
+import { policyDocuments } from '../../src/moderation/policy-documents.ts';
 import { StreamEnds } from '../../src/moderation/stream-ends.ts';
 import { DOCUMENT_GRACES } from '../../src/moderation/stream-life.ts';
-import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
-
-const NAMES = ['us', 'eu', 'ap'] as const;
-type Name = (typeof NAMES)[number];
-const DERBY = 'derby' as StreamId;
-const DERBY_DOCUMENT = 'stream.derby';
-const DERBY_KEY = logKeyOf(DERBY_DOCUMENT);
-const GRACE_MS = 10_000;
-const ADA = { by: 'ada', at: 1 };
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
-
-interface Life {
-  readonly ledger: Ledger;
-  readonly ended: EndedStreams;
-  readonly plane: ControlPlane;
-  readonly ends: StreamEnds;
-}
-
-interface Surroundings {
-  readonly clock: Clock;
-  readonly mark: (key: string) => void;
-  readonly isLogged: (key: string) => boolean;
-  readonly forget?: (streams: readonly StreamId[]) => void;
-  readonly derivedBefore?: () => number;
-}
-
-/** A life of a region, composed as `src/region.ts` does. */
-function lifeOf({ clock, mark, isLogged, forget, derivedBefore }: Surroundings): Life {
-  const ledger = new Ledger();
-  const ended = new EndedStreams(mark);
-  const plane = createControlPlane({ base: DEFAULT_BASE, clock, log: silent, publish: (document) => mark(logKeyOf(document)), ended });
-  const ends = new StreamEnds({
-    plane,
-    ended,
-    ledger,
-    forget: forget ?? ((streams) => void ledger.forget(streams)),
-    isLogged,
-    derivedBefore: derivedBefore ?? (() => clock.now()),
-    clock,
-    log: silent,
-    graceMs: GRACE_MS,
-  });
-  plane.onPolicy((stream) => {
-    if (stream !== null) ends.heard(stream);
-  });
-  return { ledger, ended, plane, ends };
-}
-
-function write(plane: ControlPlane, edit: (doc: Y.Doc) => void): void {
-  const doc = new Y.Doc();
-  const state = plane.state(DERBY_DOCUMENT);
-  if (state !== null) Y.applyUpdate(doc, state);
-  edit(doc);
-  expect(plane.apply(DERBY_DOCUMENT, Y.encodeStateAsUpdate(doc), 'ada')).toEqual({ kind: 'applied' });
-}
-
-function row(name: Name, epoch: number, sequence: number, stream = DERBY) {
-  return { stream, actor: actorId({ region: name, shard: 0, epoch }), sequence, entries: [{ emoji: 'heart' as EmojiId, increments: sequence, decrements: 0 }] };
-}
-
-function idsOf(ended: EndedStreams): string[] {
-  return Array.from(ended.keys(), (key) => new TextDecoder().decode(ended.read(key)!)).flatMap((page) => page.trimEnd().split('\n')).sort();
-}
+import { ADA, DERBY, DERBY_DOCUMENT, DERBY_KEY, GRACE_MS, NAMES, idsOf, lifeOf, row, silent, write, type Life, type Name } from './region-lives.ts';
 
 /** A region whose log is a map: what it lacks is written a document at a time, and a crash loses what was not. */
 class Region {
@@ -277,147 +211,5 @@ describe('streams that end', () => {
     expect(plane.policyOf(DERBY).state).toBe('ended');
     expect(plane.state(DERBY_DOCUMENT)).not.toBe(null);
     expect(ended.stats).toMatchObject({ listed: 0, notListed: 1 });
-  });
-});
-
-/** Regions with real replicators, on a simulated network. */
-class Simulated {
-  readonly runtime: SimulatedRuntime = createSimulatedRuntime(7);
-  readonly network = createMemoryNetwork(this.runtime);
-  readonly lives = new Map<Name, Life & { readonly replicator: Replicator; stop(): Promise<void> }>();
-  #epoch = 0;
-
-  async boot(name: Name, options: Partial<ReplicationOptions> = {}): Promise<void> {
-    const { clock, timers } = this.runtime;
-    const actor = actorId({ region: name, shard: 0, epoch: (this.#epoch += 1) });
-    const life = lifeOf({
-      clock,
-      mark: (key) => replicator.markDocument(key),
-      isLogged: (key) => replicator.holdsDocument(key),
-      forget: (streams) => replicator.forget(streams),
-      derivedBefore: () => clock.now() - replicator.oldestDirtyMs(),
-    });
-    const replicator: Replicator = createReplicator({
-      region: name,
-      ledger: life.ledger,
-      runtime: this.runtime,
-      log: silent,
-      writer: this.network.writer(name),
-      readers: new Map(NAMES.filter((peer) => peer !== name).map((peer) => [peer, this.network.reader(peer, name)])),
-      documents: [policyDocuments(life.plane), life.ends.documents],
-      ownViewers: () => [],
-      currentActors: () => new Map([[actor, life.ledger.sequence(actor)]]),
-      onFenced: () => expect.unreachable('fenced'),
-      onIdentityClash: () => expect.unreachable('clash'),
-      options: { tombstoneMs: 20_000, ...options },
-    });
-    await this.runtime.settle(replicator.recover());
-    life.ends.sweep();
-    const stopSweeping = timers.every(1_000, () => life.ends.sweep());
-    replicator.start();
-    const stop = async (): Promise<void> => {
-      stopSweeping();
-      await this.runtime.settle(replicator.stop());
-    };
-    this.lives.set(name, { ...life, replicator, stop });
-  }
-
-  life(name: Name) {
-    return this.lives.get(name)!;
-  }
-
-  count(name: Name, taps: number, stream = DERBY): void {
-    const { ledger } = this.life(name);
-    const epoch = 1 + NAMES.indexOf(name);
-    ledger.join(row(name, epoch, ledger.sequence(row(name, epoch, 0).actor) + taps, stream));
-  }
-
-  keysOf(name: Name): string[] {
-    return this.network.log(name).snapshot().messages.map(({ key }) => key).filter((key) => key !== 'heartbeat').sort();
-  }
-}
-
-describe('streams that end, on replicators', () => {
-  it('[MOD-35] a region that was away from before a stream ended until it was listed comes back with the live document: ended there too, equal everywhere, no row taken for lost', async () => {
-    const world = new Simulated();
-    const { runtime, network } = world;
-    for (const name of NAMES) await world.boot(name);
-    write(world.life('us').plane, (doc) => mute(doc, { kind: 'viewer', id: 'bot' }, ADA));
-    for (const name of NAMES) world.count(name, 3);
-    for (const name of NAMES) world.count(name, 1, 'other' as StreamId);
-    await runtime.runFor(5_000);
-    const readAnew = (): number[] => NAMES.map((name) => world.life(name).replicator.stats.repairs);
-    const before = readAnew();
-    for (const near of ['us', 'eu'] as const) for (const [from, to] of [[near, 'ap'], ['ap', near]] as const) network.cut(from, to);
-    write(world.life('us').plane, (doc) => endStream(doc, { by: 'ada', at: runtime.clock.now() }));
-    await runtime.runFor((DOCUMENT_GRACES + 2) * GRACE_MS + 30_000);
-    world.count('ap', 7);
-    await runtime.runFor(5_000);
-    for (const name of ['us', 'eu'] as const) {
-      expect(world.keysOf(name).some((key) => key.includes('derby'))).toBe(false);
-      expect(idsOf(world.life(name).ended)).toEqual(['derby']);
-    }
-    expect(world.life('ap').plane.policyOf(DERBY).state).toBe('live');
-
-    for (const near of ['us', 'eu'] as const) for (const [from, to] of [[near, 'ap'], ['ap', near]] as const) network.heal(from, to);
-    const ap = world.life('ap');
-    await runtime.runUntil(() => ap.plane.policyOf(DERBY).state === 'ended', 20_000);
-    await runtime.runUntil(() => ap.ledger.hasForgotten(DERBY), 3_000);
-    // Its viewers may still resend what was counted there.
-    expect(ap.ends.isOver(DERBY)).toBe(false);
-    expect(ap.plane.state(DERBY_DOCUMENT)).not.toBe(null);
-    await runtime.runFor(2 * GRACE_MS + 30_000);
-    expect(ap.ends.isOver(DERBY)).toBe(true);
-    const agreed = (): void => {
-      for (const name of NAMES) {
-        const { plane, ended, ledger, replicator } = world.life(name);
-        expect(plane.policyOf(DERBY).state).toBe('ended');
-        expect([...plane.documents()]).toEqual([]);
-        expect(idsOf(ended)).toEqual(['derby']);
-        expect(ledger.tally(DERBY)).toBeUndefined();
-        expect(replicator.stats.custodyRowsPublished).toBe(0);
-        expect(ledger.forgottenDigest()).toBe(world.life('us').ledger.forgottenDigest());
-        expect(replicator.peers().map(({ digestEqual }) => digestEqual)).toEqual([true, true]);
-        expect(world.keysOf(name).some((key) => key.includes('derby'))).toBe(false);
-      }
-    };
-    agreed();
-    // Logs say for an hour that a document is gone: who was away for longer reads each once from its first message.
-    expect(readAnew()).toEqual([before[0], before[1], before[2]! + 2]);
-
-    // A restart has forgotten it at once: nothing that peers say is compared with anything else.
-    for (const name of NAMES) {
-      await world.life(name).stop();
-      await world.boot(name);
-      expect(world.life(name).ledger.hasForgotten(DERBY)).toBe(true);
-      expect(world.life(name).ends.isOver(DERBY)).toBe(true);
-    }
-    await runtime.runFor(5_000);
-    agreed();
-    expect(readAnew()).toEqual([0, 0, 0]);
-    for (const { stop } of world.lives.values()) await stop();
-    expect(runtime.pendingTimers).toBe(0);
-  });
-
-  it('[MOD-35] whatever of an append is lost, a log always says that the stream ended: the document goes only after the list is there', async () => {
-    const world = new Simulated();
-    const { runtime, network } = world;
-    // One document an append: what failed is tried again after what was marked meanwhile.
-    await world.boot('us', { documentBytesPerTickMax: 1 });
-    write(world.life('us').plane, (doc) => endStream(doc, { by: 'ada', at: runtime.clock.now() }));
-    await runtime.runUntil(() => world.keysOf('us').length === 1);
-    let refused = 0;
-    for (let round = 0; world.life('us').plane.state(DERBY_DOCUMENT) !== null; round++) {
-      expect(round).toBeLessThan(500);
-      if (round % 3 !== 2) network.log('us').failNextAppend(round % 2);
-      for (let step = 0; step < 20; step++) {
-        await runtime.runFor(50);
-        const { messages } = network.log('us').snapshot();
-        expect(messages.some(({ key, payload }) => key.includes('ended.0') || (key.includes('derby') && payload.length > 0))).toBe(true);
-      }
-      refused = world.life('us').replicator.stats.appendFailures;
-    }
-    expect(refused).toBeGreaterThan(20);
-    await world.life('us').stop();
   });
 });
