@@ -5,94 +5,32 @@
  * of a batch whose commit is in flight is answered after that commit [AGG-2]; what waits is bounded
  * [AGG-9], and waits for no longer than makes sense [LOAD-7]; when another process has become the writer, nothing more is acknowledged [AGG-7]; what a policy takes
  * back is taken back soon after it changed, also after a crash [AGG-33]. How a commit becomes durable is
- * `shard-writer.ts`, what a batch does to the counts is `step.ts`, what a mute does to them `retraction.ts`.
+ * `shard-writer.ts`, what a batch does to the counts is `step.ts`, what a mute does to them `retraction.ts`, what need not be known any
+ * more `forgetting.ts`.
  */
 
 import type { ActorId } from '../../crdt/actor.ts';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Cancel } from '../../regions/runtime.ts';
 import type { FlaggedViewer } from '../antispam/flagged.ts';
-import { HotStoreFenced, HotStoreUnavailable, type ClaimRecord, type Commit } from '../hot-store/hot-store.ts';
-import type { PolicyOf } from '../moderation/policy.ts';
+import { HotStoreFenced, HotStoreUnavailable, type ClaimRecord } from '../hot-store/hot-store.ts';
 import { ClaimWorks, type ClaimWork } from './claim-works.ts';
-import { CLAIM_DEFAULTS, type ClaimLimits } from './claims.ts';
-import { forgettableBefore } from './claims-horizon.ts';
-import { CONTRIBUTION_DEFAULTS, type ContributionLimits } from './contributions.ts';
 import { Comebacks } from './comebacks.ts';
+import { Forgetting } from './forgetting.ts';
 import { Inbox, type Waiting } from './inbox.ts';
 import type { Batch, Ingest, IngestReply } from './ingest.ts';
 import { BATCHES_AHEAD, LookAhead } from './look-ahead.ts';
+import { AGGREGATOR_DEFAULTS, type AggregatorOptions, type AggregatorParts } from './options.ts';
 import { retract } from './retraction.ts';
-import { ShardWriter, type WriterParts } from './shard-writer.ts';
-import { changedBytes, checkPolicies, emptyState, forgetStreams, takeChanges, type ShardState } from './shard-state.ts';
+import { ShardWriter } from './shard-writer.ts';
+import { changedBytes, checkPolicies, emptyState, takeChanges, type ShardState } from './shard-state.ts';
 import { step } from './step.ts';
 
-export interface AggregatorOptions extends ContributionLimits, ClaimLimits {
-  /** How long the first batch of a commit waits for company. */
-  readonly tickMs: number;
-  /** Batches that may wait. */
-  readonly inboxMax: number;
-  /** While the oldest batch has waited for so long, commit included, further ones are refused: what is taken in is answered in time. */
-  readonly lagMsMax: number;
-  /** So many may wait for any time: a hiccup of the store is no overload. */
-  readonly patientBatches: number;
-  readonly batchesPerCommitMax: number;
-  /** A commit stays below this and the changes of one batch, which must fit a broker's message (1 MB). */
-  readonly commitBytesMax: number;
-  readonly sessionsMax: number;
-  readonly bucketsMax: number;
-  readonly streamsMax: number;
-  /** How long `stop` tries to make durable what was taken in. */
-  readonly stopMsMax: number;
-}
-
-const DEFAULTS: AggregatorOptions = {
-  tickMs: 10,
-  inboxMax: 65_536,
-  lagMsMax: 150,
-  patientBatches: 512,
-  batchesPerCommitMax: 4096,
-  commitBytesMax: 750_000,
-  sessionsMax: 2_000_000,
-  bucketsMax: 1_000_000,
-  streamsMax: 100_000,
-  ...CONTRIBUTION_DEFAULTS,
-  ...CLAIM_DEFAULTS,
-  stopMsMax: 5_000,
-};
-
 const FORGET_INTERVAL_MS = 10_000;
-/** Of each table of the judge, every ten seconds: well below a millisecond. */
-const ROWS_SWEPT = 50_000;
 /** Of a commit; the rest is left to those who tap meanwhile. */
 const RETRACTION_SHARE = 0.5;
 const CLAIM_WORKS_SHARE = 0.75;
 const REPEATED_CLAIMS_SHARE = 0.1;
-
-export interface AggregatorParts extends WriterParts {
-  readonly policyOf: PolicyOf;
-  /** A reason to refuse batches that lies outside: windows or rows cannot be got rid of fast enough. */
-  readonly admission: () => 'overloaded' | null;
-  /**
-   * Whatever was handed on before this time is safely where it belongs: rows in the own log, windows in
-   * their queue. The hot store keeps what came later, however long that takes.
-   */
-  readonly derivedBefore: () => number;
-  /**
-   * Sessions that were used from this time on, and their commits, are kept also beyond ten minutes: a peer that was not heard
-   * since may claim their batches.
-   */
-  readonly sessionsHeldFrom?: () => number;
-  /** Whether a stream is over for good, so that nothing need be known of it any more; absent when none ever is. */
-  readonly isOver?: (stream: StreamId) => boolean;
-  /** Called with each durable commit, before its replies. Must not throw. */
-  readonly onCommit: (commit: Commit) => void;
-  /** This aggregator is done for: another process has become the writer, or an invariant broke. */
-  readonly onFenced: () => void;
-  /** From taking the batches up to their commit being durable. */
-  readonly observeCommitMs?: (ms: number) => void;
-  readonly options?: Partial<AggregatorOptions>;
-}
 
 type Phase = 'new' | 'starting' | 'running' | 'stopping' | 'fenced';
 
@@ -125,6 +63,7 @@ class Aggregator implements Ingest {
     tapsTakenBack: 0,
   };
   readonly #writer: ShardWriter;
+  readonly #forgetting: Forgetting;
   #phase: Phase = 'new';
   #lastAt = 0;
   #inFlightSince: number | null = null;
@@ -133,18 +72,17 @@ class Aggregator implements Ingest {
   #inFlightOldestAt = Infinity;
   #cancelTick: Cancel | null = null;
   #cancelForget: Cancel = () => {};
-  /** The longest that a commit took from its time until it was handed on. */
-  #longestFlightMs = 0;
   #flushing: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
 
   constructor(parts: AggregatorParts) {
     this.#parts = parts;
-    this.#options = { ...DEFAULTS, ...parts.options };
+    this.#options = { ...AGGREGATOR_DEFAULTS, ...parts.options };
     this.#state = emptyState(this.#options, Math.floor(parts.runtime.random.next() * 2 ** 32));
     this.#inbox = new Inbox(this.#options.inboxMax);
     this.#comebacks = new Comebacks(parts.runtime);
     this.#writer = new ShardWriter(parts, this.#state, this.#options.commitBytesMax, this.#giveUp.signal);
+    this.#forgetting = new Forgetting(parts, this.#state, this.#writer, this.#acknowledged);
   }
 
   /** Null before `start` has minted it. */
@@ -239,8 +177,7 @@ class Aggregator implements Ingest {
     this.#phase = 'running';
     this.#cancelForget = this.#parts.runtime.timers.every(FORGET_INTERVAL_MS, () => {
       this.policyChanged();
-      this.#forgetStreams();
-      void this.#forget();
+      void this.#forgetting.forget();
     });
     this.policyChanged();
   }
@@ -365,7 +302,7 @@ class Aggregator implements Ingest {
     if (changes !== null) {
       this.#inFlightSince = at;
       for (const commit of await this.#writer.makeDurable(changes, at)) this.#parts.onCommit(commit);
-      this.#longestFlightMs = Math.max(this.#longestFlightMs, this.#parts.runtime.clock.now() - at);
+      this.#forgetting.handedOn(at);
       this.#inFlightSince = null;
       this.#count.tapsTakenBack += takenBack;
       this.#parts.observeCommitMs?.(this.#parts.runtime.clock.now() - startedAt);
@@ -373,33 +310,6 @@ class Aggregator implements Ingest {
     for (const [index, one] of waiting.entries()) this.#reply(one, replies[index]!);
     this.#comebacks.counted(waiting.length);
     judged();
-  }
-
-  /** What is over leaves nothing behind, and of those who are gone nothing is kept for long, also when nobody comes [AGG-48]. */
-  #forgetStreams(): void {
-    const { isOver, runtime } = this.#parts;
-    this.#state.judge.sweep(ROWS_SWEPT, runtime.clock.now());
-    if (isOver === undefined) return;
-    forgetStreams(this.#state, isOver);
-    for (const stream of this.#acknowledged.keys()) if (isOver(stream)) this.#acknowledged.delete(stream);
-  }
-
-  /** A commit is kept as long as resends may need it, and until all that derives from it is safe [AGG-14]. */
-  async #forget(): Promise<void> {
-    const { clock } = this.#parts.runtime;
-    const { contributions, corrections, claims, sessions } = this.#state;
-    contributions.forget(clock.now());
-    // What may still be given back, too, needs the number that was told of its window.
-    corrections.forgetBefore(Math.min(contributions.forgottenUntilMs, claims.oldestAt()));
-    const heldFrom = this.#parts.sessionsHeldFrom?.() ?? Infinity;
-    sessions.holdFrom(heldFrom);
-    const { startedAt, recoveredUntil } = this.#writer;
-    const forgettable = forgettableBefore({ now: clock.now(), startedAt, recoveredUntil, heldFrom });
-    try {
-      await this.#parts.hotStore.forget(Math.min(forgettable, this.#parts.derivedBefore() - this.#longestFlightMs));
-    } catch (error) {
-      this.#parts.log.debug({ error, actor: this.actor }, 'The hot store forgets later.');
-    }
   }
 
   /** Nothing more can be made durable: whoever waits is told that nothing is known of their batch. */

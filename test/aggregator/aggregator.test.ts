@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parseActorId } from '../../crdt/actor.ts';
-import type { AggregatorOptions } from '../../src/aggregator/aggregator.ts';
+import type { AggregatorOptions } from '../../src/aggregator/options.ts';
 import { COMMIT_RETENTION_MS, type Commit } from '../../src/hot-store/hot-store.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
 import { MemoryJournal, createMemoryStore } from '../../src/hot-store/memory-store.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { decodeVerdicts, encodeClaims, type Claim, type Verdict } from '../../regions/claims.ts';
-import type { AggregatorOptions } from '../../src/aggregator/aggregator.ts';
+import type { AggregatorOptions } from '../../src/aggregator/options.ts';
 import { ClaimsDesk } from '../../src/aggregator/claims-desk.ts';
 import type { ClaimWork } from '../../src/aggregator/claim-works.ts';
 import { forgettableBefore, sessionsHeldFrom } from '../../src/aggregator/claims-horizon.ts';

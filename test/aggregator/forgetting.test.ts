@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Verdict } from '../../regions/claims.ts';
 import type { StreamId } from '../../crdt/ids.ts';
-import type { AggregatorOptions } from '../../src/aggregator/aggregator.ts';
+import type { AggregatorOptions } from '../../src/aggregator/options.ts';
 import { MemoryJournal } from '../../src/hot-store/memory-store.ts';
 import { DEFAULT_POLICY, type Mute } from '../../src/moderation/policy.ts';
 import { muting } from '../support/muting.ts';

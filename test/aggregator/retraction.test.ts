@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { EmojiId } from '../../crdt/ids.ts';
-import type { AggregatorOptions } from '../../src/aggregator/aggregator.ts';
+import type { AggregatorOptions } from '../../src/aggregator/options.ts';
 import { ordersBetween } from '../../src/aggregator/checks.ts';
 import { windowStartOf } from '../../src/base/window.ts';
 import { encodeCommit } from '../../src/hot-store/commit-codec.ts';
