@@ -12,6 +12,7 @@
  */
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
+import { isCount } from '../crdt/counts.ts';
 import { isId, type StreamId } from '../crdt/ids.ts';
 
 export interface Numbered {
@@ -183,10 +184,6 @@ function decode(bytes: Uint8Array): readonly unknown[] {
   }
   expect(Array.isArray(fields), 'not a list');
   return fields as unknown[];
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 }
 
 function expect(condition: boolean, otherwise: string): asserts condition {

@@ -17,6 +17,7 @@
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { actorId, parseActorId, type ActorId } from '../crdt/actor.ts';
+import { isCount } from '../crdt/counts.ts';
 import { isId, type StreamId } from '../crdt/ids.ts';
 
 export interface Heartbeat {
@@ -176,8 +177,4 @@ function decodeFields(bytes: Uint8Array): unknown {
 function mostWatched(viewers: Heartbeat['viewers']): Heartbeat['viewers'] {
   if (viewers.length <= HEARTBEAT_STREAMS_MAX) return viewers;
   return [...viewers].sort(([, a], [, b]) => b - a).slice(0, HEARTBEAT_STREAMS_MAX);
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 }

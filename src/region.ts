@@ -19,6 +19,7 @@ import type { WindowQueue } from './analytics/window-queue.ts';
 import type { WindowStore } from './analytics/window-store.ts';
 import { createProcessLoad, type ProcessLoad } from './base/process-load.ts';
 import { realRuntime } from './base/runtime.ts';
+import { VERSION } from './base/version.ts';
 import type { FrameFeed } from './broadcaster/frame-feed.ts';
 import { LADDER_GAUGES, Ladder } from './broadcaster/ladder.ts';
 import type { Config } from './config.ts';
@@ -71,7 +72,6 @@ const LOG_LATE_MS = 10_000;
 const GRACE_MS = 2_000;
 /** The share of sockets that are behind is one of at least so many: in a small audience a few bad links are no overload. */
 const AUDIENCE_MIN = 100;
-const VERSION = '0.1.0';
 
 /** The adapters of a real region: NATS with JetStream, and Postgres when a URL is configured. */
 export function natsParts(config: Config, log: Log): RegionParts {

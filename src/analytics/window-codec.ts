@@ -8,6 +8,7 @@
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { parseActorId, type ActorId } from '../../crdt/actor.ts';
+import { isCount } from '../../crdt/counts.ts';
 import { isId, type EmojiId, type StreamId } from '../../crdt/ids.ts';
 import { WINDOW_MS, type WindowRecord } from './window-record.ts';
 
@@ -121,8 +122,4 @@ function actorOf(text: unknown): ActorId {
   } catch (error) {
     throw new MalformedWindows('no actor', { cause: error });
   }
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 }

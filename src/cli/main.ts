@@ -5,8 +5,8 @@
  * Exit codes are those of `failure.ts`. Operating errors are one sentence; a stack trace is a defect.
  */
 
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { VERSION } from '../base/version.ts';
 import { addAuditCommand } from './audit.ts';
 import { addChaosCommand } from './chaos.ts';
 import { addDevDatabaseCommand } from './dev-database.ts';
@@ -18,12 +18,9 @@ import { addMigrateCommand } from './migrate.ts';
 import { addModerateCommand } from './moderate.ts';
 import { addRegionCommand } from './region.ts';
 
-// By the package's own name, because the way to it from dist/ is another than from src/.
-const { version } = createRequire(import.meta.url)('ovation/package.json') as { version: string };
-
 const program = new Command('ovation')
   .description('Live reactions, counted exactly once in every region of the world.')
-  .version(version, '--version', 'print the version')
+  .version(VERSION, '--version', 'print the version')
   .exitOverride()
   .showSuggestionAfterError()
   .addHelpText(

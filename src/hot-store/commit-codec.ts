@@ -18,6 +18,7 @@
 
 import { Decoder, Encoder } from '@msgpack/msgpack';
 import { parseActorId, type ActorId } from '../../crdt/actor.ts';
+import { isCount } from '../../crdt/counts.ts';
 import { isId, type EmojiId, type StreamId } from '../../crdt/ids.ts';
 import type { ClaimRecord, Commit, CommitEntry, CommitRow, Contribution, Correction, SessionRecord } from './hot-store.ts';
 
@@ -321,8 +322,8 @@ function integer(value: unknown): number {
 }
 
 function count(value: unknown): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 0 || Object.is(value, -0)) throw new MalformedCommit('no count');
-  return value as number;
+  if (!isCount(value)) throw new MalformedCommit('no count');
+  return value;
 }
 
 /** A signed 32-bit integer. */

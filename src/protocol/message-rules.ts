@@ -45,11 +45,6 @@ export function isTimestamp(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= TIMESTAMP_MAX && !Object.is(value, -0);
 }
 
-/** A whole number from 0, for what servers count. */
-export function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
-}
-
 export function isText(value: unknown): value is string {
   return typeof value === 'string';
 }

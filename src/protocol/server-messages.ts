@@ -1,6 +1,7 @@
 /** Messages of a server from their fields by name, whichever encoding they came in. Fields may be added; they are passed over. */
 
-import { LEVELS_IN_ORDER, expect, isCount, isSequence, isText, isTimestamp, recordOf } from './message-rules.ts';
+import { isCount } from '../../crdt/counts.ts';
+import { LEVELS_IN_ORDER, expect, isSequence, isText, isTimestamp, recordOf } from './message-rules.ts';
 import type { ServerMessage } from './messages.ts';
 
 /**
