@@ -46,7 +46,7 @@ describe('PGlite behind its socket', () => {
   changeStoreContract('PGlite', () => store);
 
   async function connect(): Promise<Client> {
-    const client = new Client({ connectionString: url, query_timeout: 10_000 });
+    const client = new Client({ connectionString: url, query_timeout: 60_000 });
     client.on('error', () => {});
     await client.connect();
     return client;

@@ -177,7 +177,7 @@ describe('hello', () => {
         region.publish('derby');
         expect(watcher.of('frame').length).toBeGreaterThan(10);
       },
-      { timeout: 10_000, interval: 400 },
+      { timeout: 60_000, interval: 400 },
     );
     late.send(hello);
     await late.closes(4508, /too late/);

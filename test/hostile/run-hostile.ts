@@ -38,7 +38,7 @@ export interface HostileResult extends RoundsResult {
 const SECRET = 'a secret of at least thirty-two characters';
 const VIEWERS = 100;
 const HOSTILE_VIEWERS = 50;
-const WAIT_MS_MAX = 20_000;
+const WAIT_MS_MAX = 60_000;
 /** Messages before anything is compared, at least, when there are so many: what is made once, compiled code and pools, is made by then. */
 const WARMING_MESSAGES = 5_000;
 /** Collects garbage when it is told to, so that what is kept can be told from what is not collected yet, and says when it has. */

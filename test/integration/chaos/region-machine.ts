@@ -27,7 +27,7 @@ export interface MachineOptions {
   readonly ports: { readonly nats: number; readonly api: number; readonly admin: number } | null;
 }
 
-const READY_MS_MAX = 60_000;
+const READY_MS_MAX = 120_000;
 const STOP_MS_MAX = 30_000;
 
 export class RegionMachine {

@@ -47,7 +47,7 @@ export interface ScenarioOutcome {
   readonly problems: readonly string[];
 }
 
-const STEADY_MS_MAX = 30_000;
+const STEADY_MS_MAX = 60_000;
 const POLL_MS = 50;
 const SAMPLE_MS = 100;
 /** Within this time windows reach the database. */
