@@ -5,7 +5,7 @@
 
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -48,9 +48,10 @@ export async function startRegionProcesses(names: readonly string[], policy: obj
   writeFileSync(files.topology, JSON.stringify({ regions: topology }));
   writeFileSync(files.policy, JSON.stringify(policy));
 
-  // In one file it starts within a second; packages are looked for from where it lies.
+  // In one file it starts within a second; packages, also its own, are looked for from where it lies.
   const program = path.join(folder, 'region.mjs');
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  copyFileSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
   await build({
     entryPoints: [path.join(import.meta.dirname, 'region-process.ts')],
     outfile: program,
