@@ -244,6 +244,14 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     await expect.poll(painted, WAIT).toEqual([expect.any(Boolean), true, true]);
   });
 
+  it('[PAGE-13] the console of each region is one link away, on the stream of the page', async () => {
+    const stream = await page.locator('#stream').innerText();
+    for (const { id, api } of service.regions) {
+      const console = player(id).getByRole('link', { name: `Moderate in ${id}` });
+      expect(await console.getAttribute('href')).toBe(`${api}/console/#stream=${stream}`);
+    }
+  });
+
   it('[PAGE-7] fits a phone without scrolling sideways, with controls large enough for thumbs', async () => {
     for (const width of [390, 820, 1280]) {
       await page.setViewportSize({ width, height: 844 });
@@ -253,7 +261,7 @@ describe.skipIf(!browserAvailable)('live page in Chromium', () => {
     await link('us', 'ap').click();
     // A file is chosen by its label.
     const seen = page.locator(':not([type=file])');
-    for (const controls of [...(['button', 'menuitemradio', 'slider', 'combobox'] as const).map((role) => page.getByRole(role).and(seen)), page.locator('label.action')]) {
+    for (const controls of [...(['button', 'link', 'menuitemradio', 'slider', 'combobox'] as const).map((role) => page.getByRole(role).and(seen)), page.locator('label.action')]) {
       for (const control of await controls.all()) {
         const box = await control.boundingBox();
         expect(Math.min(box!.height, box!.width)).toBeGreaterThanOrEqual(44);

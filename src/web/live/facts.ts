@@ -1,6 +1,6 @@
 /**
  * What is known of one region beside its phone: how it hears the others, whether its books are theirs,
- * what it lacks, and how quickly it shows a tap.
+ * what it lacks, how quickly it shows a tap, and the way to its moderators' console.
  */
 
 import type { FrameMessage } from '../../protocol/messages.ts';
@@ -26,7 +26,8 @@ const NOTHING_HUE = 215;
 
 const whole = new Intl.NumberFormat('en');
 
-export function createFacts(region: string): Facts {
+/** `consoleUrl` is of the console where this region's moderators decide. */
+export function createFacts(region: string, consoleUrl: string): Facts {
   const peers = element('ul', { class: 'peers', 'aria-label': `What ${region} hears of the others` });
   const cells = Array.from({ length: CELLS }, () => element('i'));
   const digest = element('span', { class: 'digest' }, ...cells);
@@ -51,6 +52,7 @@ export function createFacts(region: string): Facts {
       row('Frames', frames),
       row('Level', level),
     ),
+    element('a', { class: 'console', href: consoleUrl, target: '_blank', rel: 'noopener', 'aria-label': `Moderate in ${region}, in a new tab` }, 'Moderate'),
   );
 
   return {

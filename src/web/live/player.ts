@@ -46,7 +46,7 @@ export function createPlayer(region: string, api: string, stream: string, onTota
 
   const reactions = createReactions({ endpoints: api, streamId: stream });
   const phone = createPhone(region, tap);
-  const facts = createFacts(region);
+  const facts = createFacts(region, `${api}/console/#stream=${stream}`);
   const root = element('section', { class: 'player', 'aria-label': `Region ${region}`, 'data-state': 'connecting' }, phone.root, facts.root);
 
   reactions.on('state', showState);
