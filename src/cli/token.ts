@@ -19,9 +19,12 @@ export function addTokenOptions(command: Command): Command {
 export function tokenOf({ token, tokenFile }: TokenOptions): string | null {
   if (token !== undefined && tokenFile !== undefined) throw new CommandFailure('usage', 'give --token or --token-file, not both');
   if (tokenFile === undefined) return token ?? null;
+  let text: string;
   try {
-    return readFileSync(tokenFile, 'utf8').trim();
+    text = readFileSync(tokenFile, 'utf8').trim();
   } catch (error) {
     throw new CommandFailure('usage', `${tokenFile} cannot be read: ${describeError(error)}`, { cause: error });
   }
+  if (text === '') throw new CommandFailure('usage', `${tokenFile} is empty`);
+  return text;
 }

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { CommandFailure } from '../../src/cli/failure.ts';
 import { tokenOf } from '../../src/cli/token.ts';
 
-it('[CLI-14] a token is given as such or in a file, never both, and a file that cannot be read is wrong use', () => {
+it('[CLI-14] a token is given as such or in a file, never both, and a file that cannot be read or is empty is wrong use', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'ovation-token-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const tokenFile = path.join(folder, 'moderator.jwt');
@@ -21,5 +21,7 @@ it('[CLI-14] a token is given as such or in a file, never both, and a file that 
     }
   };
   expect(failureOf({ token: 'd.e.f', tokenFile })).toEqual(['usage', expect.stringContaining('not both')]);
+  writeFileSync(tokenFile, '\n');
+  expect(failureOf({ tokenFile })).toEqual(['usage', expect.stringContaining('is empty')]);
   expect(failureOf({ tokenFile: path.join(folder, 'none') })).toEqual(['usage', expect.stringContaining('cannot be read')]);
 });
