@@ -83,12 +83,22 @@ function print({ tallies, problems, memory, latencies, rounds, slowdown, cpu, se
   console.log(problems.length === 0 ? '\nNo problem found.' : `\n${problems.length} problems:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
 }
 
+/** For logs: ten lines, not one that changes. */
+function everyTenth(all: number): (messages: number) => void {
+  let said = 0;
+  return (messages) => {
+    if (messages * 10 < (said + 1) * all) return;
+    said = Math.floor((messages * 10) / all);
+    process.stderr.write(`${messages} messages\n`);
+  };
+}
+
 async function main(): Promise<number> {
   const flags = flagsOf(HELP, readFlags);
   const result = await runHostile({
     ...flags,
     attackers: path.join(import.meta.dirname, `attackers${path.extname(import.meta.filename)}`),
-    ...(process.stderr.isTTY ? { onProgress: (messages: number) => void process.stderr.write(`\r${messages} messages `) } : {}),
+    onProgress: process.stderr.isTTY ? (messages) => void process.stderr.write(`\r${messages} messages `) : everyTenth(flags.messages),
   });
   if (flags.json) console.log(JSON.stringify(result, null, 2));
   else print(result);
