@@ -4,9 +4,8 @@ import { parseActorId } from '../../crdt/actor.ts';
 import type { EmojiId, StreamId } from '../../crdt/ids.ts';
 import { batchesOf, isOver, type Inhabitants } from './inhabitants.ts';
 import type { Losses } from './losses.ts';
-import { keyOf, type Decided } from './moderators.ts';
+import { decisionsOn } from './moderators.ts';
 import { ENDED_GRACE_MS, type Life } from './simulated-region.ts';
-import type { SentBatch } from './clients.ts';
 import { truthOf } from './truth.ts';
 
 export class Checks {
@@ -43,15 +42,18 @@ export class Checks {
 
   /** Answers of how many totals the truth is known to the tap, and how many have a range. */
   counts(): { readonly exact: number; readonly ranges: number } {
-    const truth = truthOf(batchesOf(this.#world), (batch) => this.#decided(batch), this.#losses);
+    const truth = truthOf(batchesOf(this.#world), ({ client }) => decisionsOn(this.#world.moderators, client), this.#losses);
     let exact = 0;
     let ranges = 0;
     for (const [key, { low, high }] of truth) {
-      if (isOver(this.#world, key.split(' ')[0] as StreamId)) continue;
+      const [stream, emoji] = key.split(' ') as [StreamId, EmojiId];
+      if (isOver(this.#world, stream)) {
+        this.#checkStored(key, low, high);
+        continue;
+      }
       if (low === high) exact += 1;
       else ranges += 1;
       for (const region of this.#world.regions.values()) {
-        const [stream, emoji] = key.split(' ') as [StreamId, EmojiId];
         const total = region.current?.ledger.tally(stream)?.counter(emoji)?.value ?? 0;
         if (total < low || total > high) this.#world.violated(`${region.name} counts ${total} of ${key} instead of ${low === high ? low : `${low} to ${high}`}`);
       }
@@ -90,6 +92,14 @@ export class Checks {
     if (unsettled !== null) this.#world.violated(`not settled once streams were over: ${unsettled}`);
   }
 
+  /** Of a stream that is over the windows are all that is left. */
+  #checkStored(key: string, low: number, high: number): void {
+    if (this.#losses.lossy.size + this.#losses.windowless.size > 0) return;
+    let total = 0;
+    for (const { stream, emoji, increments, decrements } of this.#world.database.rows.values()) if (`${stream} ${emoji}` === key) total += increments - decrements;
+    if (total < low || total > high) this.#world.violated(`the database holds ${total} of ${key}, which is over, instead of ${low === high ? low : `${low} to ${high}`}`);
+  }
+
   /** Nothing is counted that nobody tapped. */
   #checkStranger(truth: ReadonlyMap<string, unknown>): void {
     for (const region of this.#world.regions.values()) {
@@ -124,7 +134,8 @@ export class Checks {
       }
     }
     for (const key of missing) {
-      const actor = key.split(' ')[2]!;
+      const [stream, , actor] = key.split(' ') as [StreamId, EmojiId, string];
+      if (isOver(this.#world, stream)) continue;
       if (!this.#losses.lossy.has(actor.split('/')[0]!)) this.#world.violated(`windows of ${key}, which the ledger does not have`);
     }
   }
@@ -160,8 +171,4 @@ export class Checks {
     }
   }
 
-  #decided({ client }: SentBatch): Decided | undefined {
-    const key = keyOf(client);
-    return this.#world.moderators.map(({ decided }) => decided.get(key)).find((found) => found !== undefined);
-  }
 }

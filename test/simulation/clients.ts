@@ -29,6 +29,8 @@ export interface SentBatch {
   via: string[];
   state: 'open' | 'counted' | 'refused' | 'abandoned';
   accepted: number;
+  /** The region that said so. */
+  answeredBy: string | null;
   /** Times of the regions' clocks between which it was counted, if it was. */
   earliestAt: number;
   answeredAt: number;
@@ -58,6 +60,10 @@ export interface ClientWorld {
   readonly regions: ReadonlyMap<string, SimulatedRegion>;
   readonly claims: boolean;
   readonly faults: ClientFaults;
+  /** How many times as long as usual viewers wait between taps. */
+  readonly calm: number;
+  /** What moderators have decided about a viewer. */
+  decisionsOn(client: Client): readonly unknown[];
   violated(what: string): void;
 }
 
@@ -114,7 +120,7 @@ export class Client {
 
   #tapLater(): void {
     const { runtime } = this.#world;
-    runtime.timers.after(150 + runtime.random.next() * 600, () => {
+    runtime.timers.after(this.#world.calm * (150 + runtime.random.next() * 600), () => {
       if (!this.tapping) return;
       this.#tap();
       this.#tapLater();
@@ -144,6 +150,7 @@ export class Client {
       via: [],
       state: 'open',
       accepted: 0,
+      answeredBy: null,
       earliestAt: Infinity,
       answeredAt: Infinity,
       mayCount: false,
@@ -203,7 +210,6 @@ export class Client {
   #submit(sent: SentBatch, life: Life, via: { readonly via?: readonly string[] }): void {
     const { runtime, counters, faults } = this.#world;
     if (!life.started) return;
-    const { session, sequence, reactions } = sent;
     if (sent.reached.size === 0) {
       const { mutedViewers, mutedDevices } = life.plane.policyOf(this.stream);
       const held = mutedViewers.get(this.viewer) ?? mutedDevices.get(this.device ?? '');
@@ -213,16 +219,15 @@ export class Client {
     sent.earliestAt = Math.min(sent.earliestAt, life.process.clock.now());
     sent.offsetMax = Math.max(sent.offsetMax, life.process.offsetMs);
     if (sent.state === 'refused') sent.mayCount = true;
-    const batch: Batch = { stream: this.stream, viewer: this.viewer, device: this.device, address: null, session, sequence, reactions, ...via };
-    life.submit(batch, (reply) => {
+    life.submit(batchOf(sent, via), (reply) => {
       const answeredAt = runtime.clock.now();
       const isFollowed = this.#world.regions.get(life.region)!.current !== life;
       if (hit(runtime, faults.loseAnswer)) return counters.add('answer lost');
-      runtime.timers.after(5 + runtime.random.next() * 60, () => this.#answered(sent, reply, answeredAt, isFollowed));
+      runtime.timers.after(5 + runtime.random.next() * 60, () => this.#answered(sent, reply, life.region, answeredAt, isFollowed));
     });
   }
 
-  #answered(batch: SentBatch, reply: IngestReply, answeredAt: number, isFollowed: boolean): void {
+  #answered(batch: SentBatch, reply: IngestReply, region: string, answeredAt: number, isFollowed: boolean): void {
     const { runtime, counters, violated } = this.#world;
     if (reply.kind === 'counted') {
       if (reply.duplicate) counters.add('duplicate recognised');
@@ -232,9 +237,11 @@ export class Client {
       }
       if (batch.state === 'counted') return;
       if (reply.clamped > 0) counters.add('taps clamped', reply.clamped);
+      if (reply.clamped > 0 && this.#world.decisionsOn(this).length === 0) violated(`${name(batch)} was clamped, though nobody taps too much and no moderator has decided about its viewer`);
       // Also of one that was given up: the answer tells the observer what the client does not hear.
       batch.state = 'counted';
       batch.accepted = reply.accepted;
+      batch.answeredBy = region;
       batch.answeredAt = answeredAt;
       this.#open.delete(batch);
       return;
@@ -251,6 +258,11 @@ export class Client {
     batch.answeredAt = answeredAt;
     this.#open.delete(batch);
   }
+}
+
+/** As the edge hands it to its region. */
+export function batchOf({ client, session, sequence, reactions }: SentBatch, via: { readonly via?: readonly string[] }): Batch {
+  return { stream: client.stream, viewer: client.viewer, device: client.device, address: null, session, sequence, reactions, ...via };
 }
 
 export function name({ session, sequence, region }: SentBatch): string {

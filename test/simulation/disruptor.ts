@@ -3,7 +3,7 @@
 import type { Fault } from './faults.ts';
 import type { Inhabitants } from './inhabitants.ts';
 import type { Losses } from './losses.ts';
-import type { CrashPoint } from './process.ts';
+import { CRASH_PHASES, type CrashPoint } from './process.ts';
 import { healthy } from './servers.ts';
 import { SHARDS_MAX } from './simulated-region.ts';
 
@@ -26,7 +26,7 @@ export class Disruptor {
     return this.#healed;
   }
 
-  carryOut({ kind, forMs, where, other, much }: Fault, name: string, peer: string): void {
+  carryOut({ kind, forMs, where, other, much, point }: Fault, name: string, peer: string): void {
     const { network, regions, clients, moderators, database, clientFaults, scenario, runtime, counters } = this.#world;
     const region = regions.get(name)!;
     const log = network.log(name);
@@ -78,13 +78,13 @@ export class Disruptor {
         return region.crash(downMs);
       case 'crash-commit':
       case 'crash-derived':
-      case 'crash-start': {
-        const point = crashPointOf(kind, other, much);
-        if (kind === 'crash-start') region.nextCrashPoint = point;
-        if (kind === 'crash-start') region.crash(downMs);
-        else if (region.current !== null) region.current.process.crashPoint = point;
+      case 'crash-start':
+        return region.dieAt(crashPointOf(kind, other, much), downMs);
+      case 'crash-at':
+        return region.dieAt(point!, downMs);
+      case 'crash-all':
+        for (const one of regions.values()) one.crash(downMs);
         return;
-      }
       case 'restart':
         return region.restart(downMs);
       case 'pause':
@@ -108,6 +108,19 @@ export class Disruptor {
         region.crash(downMs);
         for (const { journal: lost } of region.journals) lost.wipe();
         return log.wipe();
+      case 'crash-disk-stale': {
+        const copies = region.journals.map((server) => server.copy());
+        const snapshot = log.snapshot();
+        runtime.timers.after(forMs, () => {
+          if (this.#healed) return;
+          this.#losses.lose(region, UNNOTICED_MS + this.#unheardMs(name));
+          region.crash(downMs);
+          for (const copy of copies) copy.restore();
+          log.restore(snapshot);
+          counters.add('disk put back');
+        });
+        return;
+      }
       case 'log-down':
         return this.#for(forMs, () => log.setAvailable(false), () => log.setAvailable(true));
       case 'log-unknown':
@@ -168,7 +181,7 @@ export class Disruptor {
         return moderator.lift(client);
       case 'take-back':
       case 'take-back-device':
-        return moderator.retract(client, kind === 'take-back' ? 'viewer' : 'device', backMs);
+        return moderators[other % 2]!.retract(client, kind === 'take-back' ? 'viewer' : 'device', backMs);
       case 'spread':
         return moderators[0]!.setSpread(client.stream, 1 + (other % SHARDS_MAX));
       case 'reshard':
@@ -227,12 +240,11 @@ export class Disruptor {
 
   /** For how long no peer has heard of a region. */
   #unheardMs(region: string): number {
-    return Math.min(...[...this.#world.regions.values()].map(({ current }) => current?.replicator.staleness()[region] ?? Infinity));
+    return this.#world.runtime.clock.now() - this.#world.regions.get(region)!.log.heardAt;
   }
 }
 
 function crashPointOf(kind: 'crash-commit' | 'crash-start' | 'crash-derived', other: number, much: number): CrashPoint {
   const requests = { 'crash-commit': ['commit'], 'crash-start': ['recover', 'begin', 'open'], 'crash-derived': ['append', 'publish', 'store', 'queue'] }[kind];
-  const phases = ['before', 'sent', 'done', 'answered'] as const;
-  return { request: requests[other % requests.length]!, phase: phases[Math.floor(much * 4)]!, hops: Math.floor(other / 7) % 12 };
+  return { request: requests[other % requests.length]!, phase: CRASH_PHASES[Math.floor(much * 4)]!, hops: Math.floor(other / 7) % 12, skip: 0 };
 }

@@ -1,4 +1,4 @@
-/** What a world has lost for good, by the faults that were carried out: of that, the truth is in doubt. */
+/** What a world has lost for good, by the faults that were carried out, as servers saw it: of that, the truth is in doubt. */
 
 import { parseActorId } from '../../crdt/actor.ts';
 import { batchesOf, type Inhabitants } from './inhabitants.ts';
@@ -62,7 +62,7 @@ export class Losses {
   lose(region: SimulatedRegion, untoldMs = UNTOLD_MS): void {
     const now = this.#world.runtime.clock.now();
     this.lossy.add(region.name);
-    const since = now - untoldMs - (region.current?.replicator.oldestDirtyMs() ?? 0);
+    const since = Math.min(now, region.log.appendedAt) - untoldMs;
     for (const batch of batchesOf(this.#world)) if (batch.reached.has(region.name) && (batch.answeredAt === Infinity || batch.answeredAt > since)) batch.lost = true;
     this.#world.counters.add('state lost');
   }

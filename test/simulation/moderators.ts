@@ -2,8 +2,8 @@
  * The moderators: each has a document of its own open, edits it, and keeps it in step with some region, as the
  * console does. What was decided is never lost, because whoever decided it says it again.
  *
- * A viewer is decided about by one moderator, and muted at most once: of two who write the same key one is
- * heard, and which one is nobody's to foretell.
+ * A viewer is muted at most once, and by one moderator; what such a viewer tapped may be taken back again once that has ended, by the
+ * same moderator or another, as often as there is room. All of it together is taken back, and none of it twice.
  */
 
 import * as Y from 'yjs';
@@ -29,11 +29,15 @@ export interface ModeratorWorld {
   readonly runtime: SimulatedRuntime;
   readonly counters: Counters;
   readonly regions: ReadonlyMap<string, SimulatedRegion>;
+  /** What all moderators together have decided about a viewer. */
+  decisionsOn(client: Client): readonly Decided[];
   violated(what: string): void;
 }
 
+const DECISIONS_MAX = 3;
+
 export class Moderator {
-  readonly decided = new Map<string, Decided>();
+  readonly decided = new Map<string, Decided[]>();
   /** Streams that were ended, and when. */
   readonly ended = new Map<StreamId, number>();
   readonly #world: ModeratorWorld;
@@ -50,17 +54,17 @@ export class Moderator {
 
   /** Takes back what was counted in the last `backMs`; null takes nothing back. */
   mute(client: Client, kind: MuteSubject['kind'], backMs: number | null): void {
-    if (this.decided.has(keyOf(client))) return;
+    if (this.#world.decisionsOn(client).length > 0) return;
     const at = this.#now();
     const retractFrom = backMs === null ? null : Math.max(1, at - backMs);
     mute(this.#document(client.stream), this.#subjectOf(client, kind), { by: this.#name, at, retractFrom });
-    this.decided.set(keyOf(client), { mutedAt: at, retractFrom, endsAt: Infinity, isWhole: false });
+    this.#decide(client, { mutedAt: at, retractFrom, endsAt: Infinity, isWhole: false });
     this.#world.counters.add(backMs === null ? 'muted' : 'muted and taken back');
   }
 
   lift(client: Client): void {
-    const decided = this.decided.get(keyOf(client));
-    if (decided === undefined || decided.endsAt !== Infinity) return;
+    const decided = this.decided.get(keyOf(client))?.find(({ endsAt }) => endsAt === Infinity);
+    if (decided === undefined) return;
     const at = this.#now();
     const document = this.#document(client.stream);
     const isLifted = [subjectOf(client, 'viewer'), subjectOf(client, 'device')].map((subject) => lift(document, subject, { by: this.#name, at })).includes(true);
@@ -70,11 +74,17 @@ export class Moderator {
   }
 
   retract(client: Client, kind: MuteSubject['kind'], backMs: number): void {
-    if (this.decided.has(keyOf(client))) return;
+    const decided = this.#world.decisionsOn(client);
+    if (decided.length === DECISIONS_MAX || decided.some(({ endsAt }) => endsAt === Infinity)) return;
     const at = this.#now();
     retract(this.#document(client.stream), this.#subjectOf(client, kind), { by: this.#name, at, from: Math.max(1, at - backMs) });
-    this.decided.set(keyOf(client), { mutedAt: at, retractFrom: Math.max(1, at - backMs), endsAt: at, isWhole: true });
-    this.#world.counters.add('taken back');
+    this.#decide(client, { mutedAt: at, retractFrom: Math.max(1, at - backMs), endsAt: at, isWhole: true });
+    this.#world.counters.add(decided.length === 0 ? 'taken back' : 'taken back again');
+  }
+
+  #decide(client: Client, decided: Decided): void {
+    const key = keyOf(client);
+    this.decided.set(key, [...(this.decided.get(key) ?? []), decided]);
   }
 
   /** Of the next lives. */
@@ -148,7 +158,11 @@ export class Moderator {
   }
 }
 
-export function keyOf({ stream, viewer }: Client): string {
+export function decisionsOn(moderators: readonly Moderator[], client: Client): readonly Decided[] {
+  return moderators.flatMap(({ decided }) => decided.get(keyOf(client)) ?? []);
+}
+
+function keyOf({ stream, viewer }: Client): string {
   return `${stream} ${viewer}`;
 }
 

@@ -10,12 +10,17 @@
 import type { Cancel, Runtime } from '../../regions/runtime.ts';
 import { seededRandom, type SimulatedRuntime } from '../support/simulated-runtime.ts';
 
+/** Not sent, sent and without effect yet, done and not answered, answered. */
+export const CRASH_PHASES = ['before', 'sent', 'done', 'answered'] as const;
+
 /** Where a process may be told to die: at a request of this kind, before or after it had an effect. */
 export interface CrashPoint {
   readonly request: string;
-  readonly phase: 'before' | 'sent' | 'done' | 'answered';
+  readonly phase: (typeof CRASH_PHASES)[number];
   /** After the answer, so many turns of promises later. */
   readonly hops: number;
+  /** So many requests of the kind pass before. */
+  readonly skip: number;
 }
 
 export class SimulatedProcess implements Runtime {
@@ -95,15 +100,15 @@ export class SimulatedProcess implements Runtime {
   /** A request to a server: takes time, arrives though the sender may have died, and is answered only to the living. */
   request<Answer>(name: string, latencyMs: number, serve: () => Promise<Answer>): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (!this.#alive || this.#crashes(name, 'before')) return;
-      const sent = this.#crashes(name, 'sent');
+      const point = this.#dueAt(name);
+      if (!this.#alive || this.#crashes(point, 'before')) return;
+      const sent = this.#crashes(point, 'sent');
       this.#machine.timers.after(latencyMs, () => {
         const answered = (answer: () => void): void => {
-          if (sent || this.#crashes(name, 'done')) return;
+          if (sent || this.#crashes(point, 'done')) return;
           this.run(() => {
             answer();
-            const point = this.crashPoint;
-            if (point?.request === name && point.phase === 'answered') void this.#crashAfter(point);
+            if (point !== null && this.crashPoint === point && point.phase === 'answered') void this.#crashAfter(point);
           });
         };
         serve().then(
@@ -114,9 +119,18 @@ export class SimulatedProcess implements Runtime {
     });
   }
 
-  #crashes(name: string, phase: CrashPoint['phase']): boolean {
+  /** The crash point, when this request is the one. */
+  #dueAt(name: string): CrashPoint | null {
     const point = this.crashPoint;
-    if (point?.request !== name || point.phase !== phase) return false;
+    if (point?.request !== name) return null;
+    if (point.skip === 0) return point;
+    this.crashPoint = { ...point, skip: point.skip - 1 };
+    return null;
+  }
+
+  #crashes(point: CrashPoint | null, phase: CrashPoint['phase']): boolean {
+    // It may have been called off meanwhile.
+    if (point === null || this.crashPoint !== point || point.phase !== phase) return false;
     this.crashPoint = null;
     this.kill(point);
     return true;

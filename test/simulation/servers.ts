@@ -61,6 +61,17 @@ export class JournalServer {
     for (const commit of commits.slice(0, Math.floor(commits.length * share))) this.journal.append(commit);
   }
 
+  /** What an operator who saves the data folder has. */
+  copy(): { restore(): void } {
+    const commits = [...this.journal.commits()];
+    return {
+      restore: () => {
+        this.journal.wipe();
+        for (const commit of commits) this.journal.append(commit);
+      },
+    };
+  }
+
   /** `all` are the journals of the region, also of shards that it does not have any more; of it has the first so many. */
   connect(process: SimulatedProcess, all: readonly JournalServer[], shardCount: number): HotStore {
     const { runtime, counters } = this.#machine;
@@ -81,8 +92,8 @@ export class JournalServer {
       storedSequence = commit.sequence;
     };
     /** What a crash interrupts nobody has visited. */
-    const replaying = (read: HotStore['recover']): HotStore['recover'] => async (visit) => {
-      const commits = await request('recover', async () => {
+    const replaying = (name: string, read: HotStore['recover']): HotStore['recover'] => async (visit) => {
+      const commits = await request(name, async () => {
         const found: Commit[] = [];
         await read((commit) => found.push(commit));
         return found;
@@ -90,8 +101,8 @@ export class JournalServer {
       for (const commit of commits) visit(commit);
     };
     return {
-      recover: replaying(store.recover),
-      catchUp: replaying(store.catchUp),
+      recover: replaying('recover', store.recover),
+      catchUp: replaying('catch up', store.catchUp),
       begin: (actor) =>
         request('begin', async () => {
           const begun = await store.begin(actor);
@@ -251,6 +262,9 @@ export class LogServer {
   unknown = 0;
   /** By reading region. */
   readonly links = new Map<string, LinkFaults>();
+  /** When it last took in what its writer says, and when a peer last heard of it. */
+  appendedAt = -Infinity;
+  heardAt = -Infinity;
   readonly #machine: Machine;
 
   constructor(machine: Machine, region: string) {
@@ -284,6 +298,7 @@ export class LogServer {
             network.log(this.region).failNextAppend(Math.floor(runtime.random.next() * (messages.length + 1)));
           }
           await writer.append(messages);
+          this.appendedAt = runtime.clock.now();
         }),
       remove: (keys) => process.request('remove', latency(), () => writer.remove(keys)),
       close: () => writer.close(),
@@ -311,6 +326,7 @@ export class LogServer {
             batch: (messages, position) => {
               const passed = this.#pass(messages, faults, last, held);
               process.run(() => {
+                if (passed.length > 0) this.heardAt = this.#machine.runtime.clock.now();
                 try {
                   visitor.batch(passed, position);
                 } catch (error) {

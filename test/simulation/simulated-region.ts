@@ -17,6 +17,7 @@ import type { Frame } from '../../src/broadcaster/frame-feed.ts';
 import type { ControlPlane } from '../../src/moderation/control-plane.ts';
 import type { BasePolicy } from '../../src/moderation/policy.ts';
 import { createRegionCore, type RegionCore } from '../../src/region-core.ts';
+import { REQUESTS } from './faults.ts';
 import { SimulatedProcess, type CrashPoint } from './process.ts';
 import { JournalServer, QueueServer, type DatabaseServer, type LogServer, type Machine } from './servers.ts';
 
@@ -99,7 +100,8 @@ export class Life {
         // Slower than in life, because the simulation pays for every tick.
         replication: { tickMs: 100 },
         broadcaster: { frameMs: 400 },
-        aggregator: { inboxMax: 256, contributionsMax: 50_000 },
+        // A whole state takes several commits then, as it does in life.
+        aggregator: { inboxMax: 256, contributionsMax: 50_000, commitBytesMax: 3_000 },
       },
     });
     const { ledger, plane, replicator, desk, windows, shards } = this.#core;
@@ -191,13 +193,24 @@ export class SimulatedRegion {
     return life;
   }
 
-  /** Dies now, whatever it is doing. */
-  crash(downMs: number): void {
+  /** Dies now, whatever it is doing; `counted` under that name. */
+  crash(downMs: number, counted = 'crash'): void {
     const life = this.current;
     if (life === null) return this.#down(downMs);
-    this.#world.counters.add('crash');
+    this.#world.counters.add(counted);
     life.process.kill();
     this.#down(downMs);
+  }
+
+  /** Dies at that point: the life that starts, the one that runs, or the one that stops, as its request has it. */
+  dieAt(point: CrashPoint, downMs: number): void {
+    const happens = (requests: readonly string[]): boolean => requests.includes(point.request);
+    if (happens(REQUESTS.start)) {
+      this.nextCrashPoint = point;
+      return this.crash(downMs);
+    }
+    if (this.current !== null) this.current.process.crashPoint = point;
+    if (happens(REQUESTS.stop)) this.restart(downMs);
   }
 
   /** Ends as it is meant to, and is started again. `between` is called when nobody is there. */

@@ -14,7 +14,7 @@ const OCCURRENCES = [
   'message replaced by an older version', 'muted', 'muted and taken back', 'palette changed', 'paused', 'queue refused', 'refused: unavailable',
   'refused: unknown-emoji', 'request doubled', 'request lost', 'request resent', 'state lost', 'store refused', 'taken back',
   'taken over while alive', 'taken over while paused', 'taps clamped', 'total went down', 'windows delivered again', 'windows lost by the queue',
-  'windows queued without an answer', 'device named', 'shards changed', 'spread changed', 'stream ended', 'stream over', 'windows stored without an answer', 'zombie woke', 'fenced by shard', 'fenced by log',
+  'windows queued without an answer', 'begin of unknown outcome', 'answered batch sent again', 'disk put back', 'taken back again', 'device named', 'shards changed', 'spread changed', 'stream ended', 'stream over', 'windows stored without an answer', 'zombie woke', 'fenced by shard', 'fenced by log',
 ];
 
 describe('whole regions on virtual time', () => {

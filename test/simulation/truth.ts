@@ -23,15 +23,15 @@ export interface Doubts {
 }
 
 /** Between which numbers the totals of `stream emoji` must lie. */
-export function truthOf(batches: Iterable<SentBatch>, decidedOf: (batch: SentBatch) => Decided | undefined, doubts: Doubts): Map<string, Range> {
+export function truthOf(batches: Iterable<SentBatch>, decisionsOn: (batch: SentBatch) => readonly Decided[], doubts: Doubts): Map<string, Range> {
   const truth = new Map<string, Range>();
   for (const batch of batches) {
-    const decided = decidedOf(batch);
+    const decisions = decisionsOn(batch);
     for (const [emoji, low, high] of countedOf(batch, doubts)) {
       const key = `${batch.client.stream} ${emoji}`;
       let range = truth.get(key);
       if (range === undefined) truth.set(key, (range = { low: 0, high: 0 }));
-      const left = leftOf({ low, high }, batch, decided, doubts);
+      const left = leftOf({ low, high }, batch, decisions, doubts);
       range.low += left.low;
       range.high += left.high;
     }
@@ -56,8 +56,19 @@ function* countedOf(batch: SentBatch, { lossy }: Doubts): Generator<readonly [em
   }
 }
 
-function leftOf(counted: Range, batch: SentBatch, decided: Decided | undefined, { forgetful, lossy }: Doubts): Range {
-  if (decided === undefined || decided.retractFrom === null || counted.high === 0) return counted;
+/** Of several decisions each may take back what is left by the others. */
+function leftOf(counted: Range, batch: SentBatch, decisions: readonly Decided[], doubts: Doubts): Range {
+  let left = counted;
+  for (const decided of decisions) {
+    const { low, high } = leftByOne(counted, batch, decided, decisions.length === 1, doubts);
+    left = { low: Math.min(left.low, low), high: Math.min(left.high, high) };
+  }
+  return left;
+}
+
+/** `isOnly`: nothing else was decided about its viewer, so that what a process has heard is of this decision. */
+function leftByOne(counted: Range, batch: SentBatch, decided: Decided, isOnly: boolean, { forgetful, lossy }: Doubts): Range {
+  if (decided.retractFrom === null || counted.high === 0) return counted;
   // Put back to an older state, a region takes back again what it has forgotten that it took back.
   if ([...batch.reached].some((region) => lossy.has(region))) return { low: -counted.high, high: counted.high };
   const end = secondOf(decided.endsAt);
@@ -65,7 +76,9 @@ function leftOf(counted: Range, batch: SentBatch, decided: Decided | undefined, 
   if (secondOf(latestOf(batch)) < from) return counted;
   // A process that hears of the mute alone, and of its end later, takes back what was counted after the end as well.
   if (secondOf(batch.earliestAt) > end && decided.isWhole) return counted;
-  if (secondOf(batch.earliestAt) > end) return batch.heardEnd?.process.alive === true && batch.reached.size === 1 ? counted : { low: 0, high: counted.high };
+  if (secondOf(batch.earliestAt) > end) {
+    return isOnly && batch.heardEnd?.process.alive === true && batch.reached.size === 1 ? counted : { low: 0, high: counted.high };
+  }
   const isForgotten = [...batch.reached].some((region) => forgetful.has(region));
   if (!isForgotten && secondOf(batch.earliestAt) >= from && secondOf(latestOf(batch)) < end) return { low: 0, high: 0 };
   return { low: 0, high: counted.high };

@@ -8,13 +8,14 @@ import { createMemoryNetwork } from '../../regions/memory-log.ts';
 import type { Frame } from '../../src/broadcaster/frame-feed.ts';
 import { DEFAULT_BASE, type BasePolicy } from '../../src/moderation/policy.ts';
 import { createSimulatedRuntime } from '../support/simulated-runtime.ts';
+import { Afterlife } from './afterlife.ts';
 import { Checks } from './checks.ts';
 import { Client, type ClientFaults } from './clients.ts';
 import { Disruptor } from './disruptor.ts';
 import { scenarioOf, type Fault, type Scenario } from './faults.ts';
 import { batchesOf, isOver, type Inhabitants } from './inhabitants.ts';
 import { Losses } from './losses.ts';
-import { Moderator } from './moderators.ts';
+import { Moderator, decisionsOn, type Decided } from './moderators.ts';
 import { Counters, DatabaseServer, LogServer } from './servers.ts';
 import { SimulatedRegion, type Life, type RegionWorld } from './simulated-region.ts';
 
@@ -75,6 +76,7 @@ class World {
   readonly #losses: Losses;
   readonly #disruptor: Disruptor;
   readonly #checks: Checks;
+  readonly #afterlife: Afterlife;
 
   constructor(scenario: Scenario, { trace = () => {} }: SimulationOptions) {
     this.#scenario = scenario;
@@ -104,7 +106,8 @@ class World {
     };
     for (const name of names) this.#regions.set(name, new SimulatedRegion(world, name));
     const violated = (what: string): void => this.#violated(what);
-    const outside = { ...machine, regions: this.#regions, claims: scenario.claims, faults: this.#clientFaults, violated };
+    const onClient = (client: Client): readonly Decided[] => decisionsOn(this.#moderators, client);
+    const outside = { ...machine, regions: this.#regions, claims: scenario.claims, calm: scenario.calm ?? 1, faults: this.#clientFaults, decisionsOn: onClient, violated };
     this.#moderators = [new Moderator(outside, 0), new Moderator(outside, 1)];
     for (let number = 0; number < scenario.clients; number++) {
       const stream = this.#streams[number % this.#streams.length]!;
@@ -124,6 +127,7 @@ class World {
     this.#losses = new Losses(this.#world);
     this.#disruptor = new Disruptor(this.#world, this.#losses);
     this.#checks = new Checks(this.#world, this.#losses);
+    this.#afterlife = new Afterlife(this.#world, this.#losses, this.#checks);
   }
 
   async run(): Promise<Outcome> {
@@ -184,6 +188,8 @@ class World {
       this.#counters.add('claims judged', current?.desk.stats['claimsJudged'] ?? 0);
       for (const shard of current?.shards ?? []) this.#counters.add('claims of which nobody knows', shard.stats['claimsUnknown'] ?? 0);
     }
+    this.#checkShown();
+    await this.#afterlife.check(() => this.#settle());
     const outcome = this.#outcome(quietMs, exact, ranges);
     await this.#checks.ended();
     for (const region of this.#regions.values()) await this.#stop(region);
@@ -200,6 +206,21 @@ class World {
       this.#violated(`${region.name} does not stop: ${String(error)}`);
     }
     if (life.process.pendingTimers > 0) this.#violated(`${region.name} has stopped and left ${life.process.pendingTimers} timers`);
+  }
+
+  /** What players see in the end is what is counted. */
+  #checkShown(): void {
+    for (const { name, current: life } of this.#regions.values()) {
+      if (life === null) continue;
+      for (const stream of this.#streams) {
+        const tally = life.ledger.tally(stream);
+        if (tally === undefined || isOver(this.#world, stream)) continue;
+        const totals = this.#shown.get(life)?.get(stream)?.totals ?? {};
+        for (const [emoji, { value }] of tally.counters()) {
+          if ((totals[emoji] ?? 0) !== value) this.#violated(`${name} shows ${totals[emoji] ?? 0} of ${stream} ${emoji}, of which it counts ${value}`);
+        }
+      }
+    }
   }
 
   /** No total goes down unless the frame says that as many taps were taken back. */
