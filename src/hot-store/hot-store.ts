@@ -98,7 +98,7 @@ export interface ClaimRecord {
 
 export interface Commit {
   readonly actor: ActorId;
-  /** The actor's sequence: 1 for its first commit, then one more each. */
+  /** The actor's sequence: positive, and greater with each commit. Commits that were replaced leave gaps. */
   readonly sequence: number;
   /** Commit time, milliseconds since the epoch; never decreases within an actor. */
   readonly at: number;
@@ -163,7 +163,8 @@ export interface HotStore {
 
   /**
    * Lets go of commits that were made before a time, in milliseconds since the epoch, when it is
-   * convenient: nothing needs them any more. Best effort; may be called at any time.
+   * convenient: nothing needs them any more. What earlier writers left was made before this one's first commit,
+   * whatever their clocks said. Best effort; may be called at any time.
    */
   forget(beforeMs: number): Promise<void>;
 

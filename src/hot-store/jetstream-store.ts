@@ -47,7 +47,7 @@ interface Orphan {
   lastAt: number;
 }
 
-/** The first commit of a stretch of time: all records below its sequence are of commits made before `at`. */
+/** A commit: all records below its sequence are of commits made before `at`. */
 interface Milestone {
   readonly at: number;
   readonly sequence: number;
@@ -69,11 +69,18 @@ class JetStreamStore implements HotStore {
   readonly #options: JetStreamStoreOptions;
   readonly #spec: StreamSpec;
   readonly #subject: string;
-  #connection: NatsConnection | null = null;
+  /** The one that there is, or that is being made. */
+  #connection: Promise<NatsConnection> | null = null;
   #end: JournalEnd | null = null;
   /** Of the journals of other shards, by name. */
   readonly #otherEnds = new Map<string, JournalEnd>();
   #milestones: Milestone[] = [];
+  /** The last commit, and the latest time of any. */
+  #newest: Milestone | null = null;
+  /** Nothing was committed since `begin`. */
+  #isFirst = true;
+  /** All records below this sequence were purged. */
+  #purgedBelow = 0;
   #orphans: Orphan[] = [];
   #closed = false;
 
@@ -94,6 +101,8 @@ class JetStreamStore implements HotStore {
       const { created } = await nats.ensureStream(this.#spec);
       await this.#recoverOthers(nats, visit);
       this.#milestones = [];
+      this.#newest = null;
+      this.#purgedBelow = 0;
       const sequence = await this.#replay(nats, this.#spec.name, (record, at) => {
         if (record.kind !== 'commit') return;
         this.#passed(record.commit.at, at);
@@ -115,6 +124,7 @@ class JetStreamStore implements HotStore {
         }
         const { sequence } = await nats.publish(this.#subject, opening, { expectLastSequence: end.sequence });
         this.#end = { ...end, sequence };
+        this.#isFirst = true;
         return true;
       } catch (error) {
         if (error instanceof NatsWrongSequence) return false;
@@ -147,39 +157,47 @@ class JetStreamStore implements HotStore {
   commit(commit: Commit): Promise<void> {
     const end = this.#recovered();
     return this.#attempt(async (nats) => {
-      try {
-        const { sequence } = await nats.publish(this.#subject, encodeCommit(commit), {
-          expectLastSequence: end.sequence,
-          messageId: `${commit.actor}/${commit.sequence}`,
-        });
-        this.#end = { ...end, sequence };
-        this.#passed(commit.at, sequence);
-      } catch (error) {
-        await this.#judge(nats, commit, end, error);
-      }
+      const sequence = await this.#append(nats, commit, end);
+      this.#end = { ...end, sequence };
+      if (this.#isFirst) this.#precede(commit.at);
+      this.#isFirst = false;
+      this.#passed(commit.at, sequence);
     });
   }
 
   async forget(beforeMs: number): Promise<void> {
     await this.#removeOrphans(beforeMs);
-    const passed = this.#milestones.findLastIndex(({ at }) => at < beforeMs);
-    const milestone = this.#milestones[passed];
-    // A journal that has been lost since is no longer the one whose sequences these are.
-    if (milestone === undefined || passed === 0 || this.#end === null) return;
+    const below = this.#forgettableBelow(beforeMs);
+    if (below <= this.#purgedBelow || this.#end === null) return;
     const { created } = this.#end;
-    await this.#attempt(async (nats) => {
-      if ((await nats.streamState(this.#spec.name))?.created !== created) return;
-      await nats.purge(this.#spec.name, milestone.sequence);
+    const isThere = await this.#attempt(async (nats) => {
+      // A journal that has been lost since is no longer the one whose sequences these are.
+      if ((await nats.streamState(this.#spec.name))?.created !== created) return false;
+      await nats.purge(this.#spec.name, below);
+      return true;
     });
-    this.#milestones = this.#milestones.slice(passed);
+    if (!isThere) return;
+    this.#purgedBelow = below;
+    this.#milestones = this.#milestones.filter(({ sequence }) => sequence >= below);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#connection?.close();
+    await (await this.#connection?.catch(() => null))?.close();
   }
 
-  /** Why a commit failed, out of what the journal looks like now; returns when it is durable after all. */
+  /** Answers where in the journal the commit stands. */
+  async #append(nats: NatsConnection, commit: Commit, end: JournalEnd): Promise<number> {
+    const messageId = `${commit.actor}/${commit.sequence}`;
+    try {
+      return (await nats.publish(this.#subject, encodeCommit(commit), { expectLastSequence: end.sequence, messageId })).sequence;
+    } catch (error) {
+      await this.#judge(nats, commit, end, error);
+      return end.sequence + 1;
+    }
+  }
+
+  /** Why a commit failed, out of what the journal looks like now; returns when it is the next record after all. */
   async #judge(nats: NatsConnection, commit: Commit, end: JournalEnd, failure: unknown): Promise<void> {
     const { name } = this.#spec;
     const now = await nats.streamState(name);
@@ -189,20 +207,33 @@ class JetStreamStore implements HotStore {
     if (!(failure instanceof NatsWrongSequence)) throw failure;
     // A first try may have been stored although its acknowledgement was lost.
     let stored = false;
-    await this.#replay(nats, name, (record, sequence) => {
+    const read = (record: JournalRecord, sequence: number): void => {
       if (sequence !== end.sequence + 1 || record.kind !== 'commit') return;
       stored = record.commit.actor === commit.actor && record.commit.sequence === commit.sequence;
-    });
+    };
+    await this.#replay(nats, name, read, end.sequence);
     if (!stored) throw new HotStoreFenced(`another process writes ${name}`);
-    this.#end = { ...end, sequence: end.sequence + 1 };
   }
 
-  /** Notes where in the journal a time lies. A life before may have had a faster clock, so times may repeat. */
+  /** All that earlier writers left was made before this time, whatever their clocks said: of it no milestone is later. */
+  #precede(at: number): void {
+    this.#milestones = this.#milestones.filter((milestone) => milestone.at <= at - MILESTONE_MS);
+    this.#newest = null;
+  }
+
+  /** Notes where in the journal a time lies. Between the lives before the clock may have been set, so times may repeat. */
   #passed(at: number, sequence: number): void {
+    this.#newest = { at: Math.max(at, this.#newest?.at ?? 0), sequence };
     const last = this.#milestones.at(-1);
     if (last !== undefined && at < last.at + MILESTONE_MS) return;
     this.#milestones.push({ at, sequence });
     if (this.#milestones.length > MILESTONES_MAX) this.#milestones = this.#milestones.filter((_, index) => index % 2 === 0);
+  }
+
+  /** Below this sequence all commits were made before a time. An idle journal keeps none: it would tell for ever what the others know better. */
+  #forgettableBelow(beforeMs: number): number {
+    if (this.#newest !== null && this.#newest.at < beforeMs) return this.#newest.sequence + 1;
+    return this.#milestones.findLast(({ at }) => at <= beforeMs)?.sequence ?? 0;
   }
 
   async #recoverOthers(nats: NatsConnection, visit: (commit: Commit) => void): Promise<void> {
@@ -235,7 +266,8 @@ class JetStreamStore implements HotStore {
     const done = this.#orphans.filter(({ lastAt }) => lastAt < beforeMs);
     for (const orphan of done) {
       await this.#attempt((nats) => nats.deleteStream(orphan.name));
-      this.#orphans.splice(this.#orphans.indexOf(orphan), 1);
+      // Meanwhile they may have been read again.
+      this.#orphans = this.#orphans.filter(({ name }) => name !== orphan.name);
     }
   }
 
@@ -261,29 +293,32 @@ class JetStreamStore implements HotStore {
 
   async #attempt<Value>(act: (nats: NatsConnection) => Promise<Value>): Promise<Value> {
     if (this.#closed) throw new HotStoreUnavailable('the store was closed');
+    const connecting = (this.#connection ??= this.#connect());
+    let connection: NatsConnection | null = null;
     try {
-      return await act(await this.#connected());
+      connection = await connecting;
+      return await act(connection);
     } catch (error) {
       if (!(error instanceof NatsUnavailable)) throw error;
       // What is still on its way on a doubtful connection must not mix with what is tried next.
-      void this.#connection?.close();
-      this.#connection = null;
+      void connection?.close();
+      this.#abandon(connecting);
       throw new HotStoreUnavailable(error.message, { cause: error });
     }
   }
 
-  async #connected(): Promise<NatsConnection> {
-    if (this.#connection !== null) return this.#connection;
-    const connection = await connectNats(this.#options.address, `journal ${this.#options.region}/${this.#options.shard}`);
-    if (this.#closed) {
-      await connection.close();
-      throw new HotStoreUnavailable('the store was closed');
-    }
-    this.stats.connections += 1;
-    this.#connection = connection;
-    void connection.closed.then(() => {
-      if (this.#connection === connection) this.#connection = null;
+  #connect(): Promise<NatsConnection> {
+    const connecting = connectNats(this.#options.address, `journal ${this.#options.region}/${this.#options.shard}`).then((connection) => {
+      this.stats.connections += 1;
+      void connection.closed.then(() => this.#abandon(connecting));
+      return connection;
     });
-    return connection;
+    void connecting.catch(() => this.#abandon(connecting));
+    return connecting;
+  }
+
+  /** The next call connects anew, unless another one has done so already. */
+  #abandon(connecting: Promise<NatsConnection>): void {
+    if (this.#connection === connecting) this.#connection = null;
   }
 }

@@ -39,6 +39,11 @@ export class MemoryJournal {
     }
   }
 
+  /** Whatever is kept was made before this time, by the clock of who writes now. */
+  precede(at: number): void {
+    this.#commits = this.#commits.map((commit) => ({ ...commit, at: Math.min(commit.at, at - 1) }));
+  }
+
   forget(beforeMs: number): void {
     this.#commits = this.#commits.filter(({ at }) => at >= beforeMs);
   }
@@ -59,6 +64,8 @@ export function createMemoryStore(journal: MemoryJournal, journals: readonly Mem
   /** Of all journals; empty before this store recovered. */
   const ends = new Map<MemoryJournal, JournalEnd>();
   let last = '';
+  /** Nothing was committed since `begin`. */
+  let isFirst = true;
   let closed = false;
 
   const checkOpen = (): void => {
@@ -91,6 +98,7 @@ export function createMemoryStore(journal: MemoryJournal, journals: readonly Mem
       const owned = [...orphans, journal];
       if (!owned.every(isUnchanged)) return false;
       for (const one of owned) write(one, null);
+      isFirst = true;
       return true;
     },
 
@@ -110,6 +118,8 @@ export function createMemoryStore(journal: MemoryJournal, journals: readonly Mem
       if (life !== journal.life) throw new HotStoreLost('the journal was wiped');
       if (last === `${commit.actor}/${commit.sequence}`) return;
       if (sequence !== journal.lastSequence) throw new HotStoreFenced('another writer has begun');
+      if (isFirst) journal.precede(commit.at);
+      isFirst = false;
       write(journal, commit);
       last = `${commit.actor}/${commit.sequence}`;
     },

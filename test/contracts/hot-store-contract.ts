@@ -74,6 +74,36 @@ export function hotStoreContract(adapter: string, start: () => Promise<HotStoreH
       expect(await recovered(harness.open())).toHaveLength(1);
     });
 
+    it('[HOT-8] forgets all when the last commit was made before the time, and goes on', async () => {
+      const store = await writer();
+      for (const sequence of [1, 2, 3]) await store.commit({ ...sampleCommit(ALICE, sequence), at: 1_000_000 + sequence });
+      await store.forget(1_000_004);
+      expect(await recovered(harness.open())).toEqual([]);
+      await store.commit({ ...sampleCommit(ALICE, 4), at: 1_000_004 });
+      await store.forget(1_000_004);
+      expect((await recovered(harness.open())).map(({ sequence }) => sequence)).toEqual([4]);
+      const next = await writer(BOB);
+      await next.forget(1_000_005);
+      expect(await recovered(harness.open())).toEqual([]);
+      await next.commit(sampleCommit(BOB, 1));
+      expect(await recovered(harness.open())).toEqual([sampleCommit(BOB, 1)]);
+    });
+
+    it('[HOT-8] takes what earlier writers left for older than its own first commit, to the millisecond, also when their clocks were ahead', async () => {
+      const first = await writer();
+      for (const [index, at] of [1_000_000, 1_000_400, 9_000_000].entries()) await first.commit({ ...sampleCommit(ALICE, index + 1), at });
+      const second = await writer(BOB);
+      await second.forget(1_000_500);
+      expect((await recovered(harness.open())).at(-1)).toMatchObject({ at: 9_000_000 });
+      for (const [index, at] of [1_000_500, 1_000_600].entries()) await second.commit({ ...sampleCommit(BOB, index + 1), at });
+      await second.forget(1_000_499);
+      expect((await recovered(harness.open())).map(({ at }) => at).slice(-3)).toEqual([9_000_000, 1_000_500, 1_000_600]);
+      await second.forget(1_000_500);
+      expect((await recovered(harness.open())).map(({ at }) => at)).toEqual([1_000_500, 1_000_600]);
+      await second.forget(1_000_601);
+      expect(await recovered(harness.open())).toEqual([]);
+    });
+
     it('[HOT-2] does not begin when something was written since recovery, and does after another', async () => {
       const store = harness.open();
       await store.recover(() => {});

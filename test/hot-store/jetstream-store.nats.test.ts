@@ -112,6 +112,30 @@ describe.skipIf(!natsAvailable)('on a real nats-server', () => {
     expect(await recovered(open())).toEqual([sampleCommit(ALICE, 1), sampleCommit(ALICE, 2)]);
   });
 
+  it('[HOT-8] goes on after a kill -9 with a journal of which all was forgotten', async () => {
+    const store = await writer();
+    for (const sequence of [1, 2, 3]) await store.commit(sampleCommit(ALICE, sequence));
+    await store.forget(Infinity);
+    expect(await recovered(open())).toEqual([]);
+    await server.kill();
+    await server.restart();
+    await eventually(() => store.commit(sampleCommit(ALICE, 4)));
+    expect(await recovered(open())).toEqual([sampleCommit(ALICE, 4)]);
+  });
+
+  it('[HOT-9] connects once for calls at the same time, and anew after that connection was lost', async () => {
+    const store = open();
+    await Promise.all([store.recover(() => {}), store.recover(() => {})]);
+    expect(store.stats.connections).toBe(1);
+    await server.kill();
+    await expect(store.recover(() => {})).rejects.toThrow(HotStoreUnavailable);
+    await server.restart();
+    await eventually(() => store.recover(() => {}));
+    expect(store.stats.connections).toBe(2);
+    await store.close();
+    await expect(store.recover(() => {})).rejects.toThrow(HotStoreUnavailable);
+  });
+
   it('[HOT-6] tells a writer that its journal was rolled back', async () => {
     const store = await writer();
     await store.commit(sampleCommit(ALICE, 1));
