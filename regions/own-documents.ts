@@ -77,6 +77,11 @@ export class OwnDocuments {
     return bytes !== undefined && this.#isLogged(key, bytes);
   }
 
+  /** Whether the log holds no version of the document and none waits for it: a log that was full did not take it. */
+  lacks(key: string): boolean {
+    return !this.#dirty.has(key) && !this.#logged.has(key);
+  }
+
   /** The log is read back: what it holds is visited next. */
   opening(): void {
     this.#logged = new DocumentHashes();

@@ -51,6 +51,8 @@ export interface Replicator {
   markDocument(key: string): boolean;
   /** Whether the own log holds a document as it is now. */
   holdsDocument(key: string): boolean;
+  /** Whether the own log holds no version of a document and none is on its way there: it was full, and is to be told again. */
+  lacksDocument(key: string): boolean;
   /** Own documents that the own log does not hold yet. */
   documentsWaiting(): number;
   /**
@@ -123,6 +125,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     silentMs: () => publisher.silentMs(),
     markDocument: (key) => publisher.markDocument(key),
     holdsDocument: (key) => publisher.holdsDocument(key),
+    lacksDocument: (key) => publisher.lacksDocument(key),
     documentsWaiting: () => publisher.documentsWaiting,
     forget: (streams) => publisher.surplus.forgotten(streams, replication.ledger.forget(streams)),
     removalsWaiting: () => publisher.surplus.size,

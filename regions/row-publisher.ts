@@ -106,6 +106,11 @@ export class RowPublisher {
     return this.#isOpen && this.#documents.holds(key);
   }
 
+  /** See `OwnDocuments`; a log that is not open lacks none: what it lacks is found out when it is. */
+  lacksDocument(key: string): boolean {
+    return this.#isOpen && this.#documents.lacks(key);
+  }
+
   /** At least the age of the oldest change that the log lacks; 0 when it lacks none. */
   oldestDirtyMs(): number {
     return this.rowsWaiting === 0 ? 0 : this.#replication.runtime.clock.now() - this.#wholeAt;

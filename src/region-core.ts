@@ -124,6 +124,7 @@ export function createRegionCore(parts: CoreParts): RegionCore {
     shardsFor,
     shards: () => shards,
     markDocument: (key) => replicator.markDocument(key),
+    lacksDocument: (key) => replicator.lacksDocument(key),
     heardAt: (peer) => replicator.documentsHeardAt(peer),
     runtime,
     log,

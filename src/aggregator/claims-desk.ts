@@ -4,7 +4,7 @@
  * Own claims are published as they were committed, page by page, and a page that has none left is removed
  * [CLAIM-2]. A peer's claims against this region go to their shards; what these say is published, in one document
  * for each page, and never changes as long as the page stands, also over a restart [CLAIM-5]. Verdicts of peers on own
- * claims go to their shards. What a shard has no place for now is brought again every second.
+ * claims go to their shards. What a shard has no place for now is brought again every second, and what the own log had no place for.
  */
 
 import type { StreamId } from '../../crdt/ids.ts';
@@ -38,6 +38,8 @@ export interface ClaimsDeskParts {
   readonly shards: () => Iterable<{ pendingClaims(): Iterable<ClaimRecord> }>;
   /** A document has changed, come into being, or gone. */
   readonly markDocument: (key: string) => boolean;
+  /** Whether the own log did not take a document, for which it had no room. */
+  readonly lacksDocument: (key: string) => boolean;
   /** Whatever documents a peer had at this time, by our clock, has been heard; null before the first such word. */
   readonly heardAt: (peer: string) => number | null;
   readonly runtime: Runtime;
@@ -61,6 +63,8 @@ interface Answers {
 }
 
 const AGAIN_MS = 1000;
+/** Documents that a full log is offered again at a time. */
+const OFFERED_AGAIN_MAX = 256;
 /** No claimant waits longer than a day; one that is no peer any more says nothing. */
 const UNHEARD_MS_MAX = 25 * 3_600_000;
 
@@ -232,6 +236,7 @@ export class ClaimsDesk {
   #again(): void {
     for (const [key, { from, verdicts }] of this.#undelivered) this.#deliver(key, from, verdicts);
     for (const key of this.#heard.keys()) this.#ask(key);
+    this.#offerAgain();
     const now = this.#parts.runtime.clock.now();
     for (const [key, { unheardSince }] of this.#answers) {
       if (unheardSince === null) continue;
@@ -241,6 +246,12 @@ export class ClaimsDesk {
       this.#answers.delete(key);
       this.#parts.markDocument(key);
     }
+  }
+
+  #offerAgain(): void {
+    const keys = [...Array.from(this.#pages.keys(), claimsKey), ...this.#answers.keys()];
+    const lacking = keys.filter((key) => this.#parts.lacksDocument(key));
+    for (const key of lacking.slice(0, OFFERED_AGAIN_MAX)) this.#parts.markDocument(key);
   }
 
   #guard(from: string, key: string, hear: () => void): void {

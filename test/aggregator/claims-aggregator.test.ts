@@ -189,10 +189,14 @@ describe('an aggregator with claims', () => {
   });
 });
 
+const COUNTED_AT = 1_795_000_000_000;
+const SETTLED: ClaimRecord = { stream: DERBY, session: 's', sequence: 1, viewer: 'v', device: null, at: COUNTED_AT, attempt: 1, reactions: [[HEART, 2]], clamped: 0, page: '0.1.1', rivals: [], given: 2 };
+
 /** Desks of one region, one after the other, over what they left in its log. */
 function desks() {
   const asked: Claim[] = [];
   const log = new Map<string, Uint8Array>();
+  const room = { isFull: false };
   const answer: { verdict: Verdict['verdict'] } = { verdict: 'counted' };
   const runtime = createSimulatedRuntime(1);
   const heardAt = new Map<string, number>();
@@ -210,20 +214,22 @@ function desks() {
       }),
       shards: () => [],
       markDocument(key) {
-        const bytes = desk.kinds[1]!.read(key);
+        const bytes = desk.kinds.find(({ kind }) => key.startsWith(`${kind}.`))!.read(key);
+        if (room.isFull && bytes !== null) return true;
         return bytes === null ? log.delete(key) : log.set(key, bytes) !== undefined;
       },
+      lacksDocument: (key) => !log.has(key),
       heardAt: (peer) => heardAt.get(peer) ?? null,
       runtime,
       log: { debug() {}, info() {}, warn() {}, error() {} },
     });
-    for (const [key, bytes] of log) desk.kinds[1]!.receive('us', key, bytes);
+    for (const [key, bytes] of log) if (key.startsWith('verdicts.')) desk.kinds[1]!.receive('us', key, bytes);
     desk.start();
     return desk;
   };
   const hear = (desk: ClaimsDesk, claims: readonly Claim[] | null): void =>
     desk.kinds[0]!.receive('eu', 'claims.0.1.1', claims && encodeClaims({ ...page, claims }));
-  return { asked, log, answer, runtime, heardAt, page, open, hear };
+  return { asked, log, room, answer, runtime, heardAt, page, open, hear };
 }
 
 describe('the desk', () => {
@@ -254,6 +260,21 @@ describe('the desk', () => {
     heardAt.set('eu', startedAt + 1_000);
     await runtime.runFor(1_000);
     expect(log.size).toBe(0);
+  });
+});
+
+describe('the desk over a log that is full', () => {
+  it('[CLAIM-2] [CLAIM-5] offers pages and verdicts again that the log did not take', async () => {
+    const { runtime, log, room, open, hear, page } = desks();
+    const desk = open();
+    room.isFull = true;
+    hear(desk, page.claims);
+    desk.committed({ actor: 'us/0/1' as never, sequence: 1, at: 1, rows: [], sessions: [], contributions: [], corrections: [], claims: [{ ...SETTLED, rivals: ['eu'], given: 0 }], windowsStoredBefore: 0 });
+    await runtime.runFor(3_000);
+    expect(log.size).toBe(0);
+    room.isFull = false;
+    await runtime.runFor(1_000);
+    expect([...log.keys()].sort()).toEqual(['claims.0.1.1', 'verdicts.eu.0.1.1']);
   });
 });
 

@@ -38,6 +38,7 @@ class RegionLife {
       shardFor: () => this.aggregator,
       shards: () => [this.aggregator],
       markDocument: (key) => this.replicator.markDocument(key),
+      lacksDocument: (key) => this.replicator.lacksDocument(key),
       heardAt: (peer) => this.replicator.documentsHeardAt(peer),
       runtime,
       log: QUIET,

@@ -136,6 +136,7 @@ export class ToyRegion {
       shardFor: () => ({ hear: (work: ClaimWork) => random.next() < this.#world.hearing && this.#works.put(work) }),
       shards: () => [{ pendingClaims: () => state.claims.records() }],
       markDocument: (key) => this.#dirty.add(key) !== undefined,
+      lacksDocument: () => false,
       heardAt: () => null,
       runtime: this.#world.runtime,
       log: SILENT,

@@ -170,7 +170,9 @@ describe('own and peer side', () => {
     expect(own.mark('page.p0')).toBe(true);
     while (own.waiting > 0) own.published(own.take(), 0);
     expect(own.mark(`page.p${DOCUMENTS_MAX + 5}`)).toBe(true);
+    expect(own.lacks(`page.p${DOCUMENTS_MAX + 5}`)).toBe(false);
     expect([own.take().versions, refused]).toEqual([[], 11]);
+    expect([own.lacks(`page.p${DOCUMENTS_MAX + 5}`), own.lacks('page.p0')]).toEqual([true, false]);
     documents.set('page.p0', Uint8Array.of(2));
     own.mark('page.p0');
     expect(own.take().versions).toHaveLength(1);
