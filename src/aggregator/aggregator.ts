@@ -307,7 +307,10 @@ class Aggregator implements Ingest {
       this.#count.tapsTakenBack += takenBack;
       this.#parts.observeCommitMs?.(this.#parts.runtime.clock.now() - startedAt);
     }
-    for (const [index, one] of waiting.entries()) this.#reply(one, replies[index]!);
+    for (const [index, one] of waiting.entries()) {
+      const reply = replies[index]!;
+      this.#reply(one, reply.kind === 'refused' && reply.reason === 'overloaded' ? this.#refusal('overloaded') : reply);
+    }
     this.#comebacks.counted(waiting.length);
     judged();
   }
@@ -317,10 +320,10 @@ class Aggregator implements Ingest {
     const stopping = this.#phase === 'stopping';
     if (!stopping) this.#phase = 'fenced';
     const reason = error instanceof HotStoreFenced ? 'Another process writes this shard; this one stops.' : 'The shard stops with batches unanswered.';
+    this.#cancelForget();
     this.#parts.log.error({ error, actor: this.actor }, reason);
-    const refusal = this.#refusal('unavailable');
-    for (const one of waiting) this.#reply(one, refusal);
-    for (let one = this.#inbox.take(); one !== undefined; one = this.#inbox.take()) this.#reply(one, refusal);
+    for (const one of waiting) this.#reply(one, this.#refusal('unavailable'));
+    for (let one = this.#inbox.take(); one !== undefined; one = this.#inbox.take()) this.#reply(one, this.#refusal('unavailable'));
     if (!stopping) this.#parts.onFenced();
   }
 

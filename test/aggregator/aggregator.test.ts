@@ -157,6 +157,8 @@ describe('aggregator', () => {
     expect(life.replies).toEqual([counted(2), refused('unavailable'), refused('unavailable')]);
     expect(life.fenced).toBe(1);
     expect(life.total()).toBe(2);
+    // It forgets nothing of a journal that is another's: what ticks is the other's.
+    expect(runtime.pendingTimers).toBe(1);
     other.submit(2);
     await runtime.runFor(10);
     expect(other.replies).toEqual([counted(2)]);

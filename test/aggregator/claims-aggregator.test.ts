@@ -63,12 +63,12 @@ describe('an aggregator with claims', () => {
     for (let sequence = 1; sequence <= 65; sequence++) life.submit(sequence, { via: ['eu'], viewer: 'greedy', session: `s${sequence}`, reactions: [[HEART, 1]] });
     await runtime.runFor(20);
     expect(life.replies.slice(0, 64).every(({ kind }) => kind === 'counted')).toBe(true);
-    expect(life.replies[64]).toMatchObject({ kind: 'refused', reason: 'overloaded' });
+    expect(life.replies[64]).toEqual(refused('overloaded'));
     expect(life.total()).toBe(64);
     life.submit(1, { via: ['eu'], viewer: 'other', session: 'other' });
     life.submit(65, { via: ['eu'], viewer: 'greedy', session: 's64' });
     await runtime.runFor(20);
-    expect(life.replies.slice(65)).toEqual([counted(2), { kind: 'refused', reason: 'overloaded' }]);
+    expect(life.replies.slice(65)).toEqual([counted(2), refused('overloaded')]);
     await runtime.runFor(2000);
     life.submit(65, { via: ['eu'], viewer: 'greedy', session: 's64' });
     await runtime.runFor(20);
@@ -80,7 +80,15 @@ describe('an aggregator with claims', () => {
     expect(full.replies).toMatchObject([{ kind: 'counted' }, { kind: 'counted' }]);
     full.submit(10, { via: ['eu'], session: 'z' });
     await runtime.runFor(20);
-    expect(full.replies[2]).toEqual({ kind: 'refused', reason: 'overloaded' });
+    expect(full.replies[2]).toEqual(refused('overloaded'));
+  });
+
+  it('[LOAD-8] gives each of those that find no room in a commit a turn of its own', async () => {
+    const life = await begin({ claimsMax: 0 });
+    for (let sequence = 1; sequence <= 20; sequence++) life.submit(sequence, { via: ['eu'] });
+    await runtime.runFor(20);
+    expect(life.replies).toEqual(Array.from({ length: 20 }, () => refused('overloaded')));
+    expect(new Set(life.replies.map((reply) => reply.kind === 'refused' && reply.retryAfterMs)).size).toBeGreaterThan(10);
   });
 
   it('[CLAIM-4] tells a verdict only once what it rests on is durable', async () => {

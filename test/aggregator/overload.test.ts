@@ -31,6 +31,22 @@ it('[LOAD-7] refuses while what it took in waits too long, but never because of 
   expect(life.total()).toBe(22);
 });
 
+it('[LOAD-8] gives each of those that it leaves unanswered when it ends a turn of its own', async () => {
+  const runtime = createSimulatedRuntime(6);
+  const journal = new MemoryJournal();
+  const life = new Life(runtime, journal);
+  await runtime.settle(life.aggregator.start());
+  life.store.mode = 'fail';
+  for (let batch = 1; batch <= 20; batch++) life.submit(batch);
+  await runtime.runFor(1_000);
+  const other = new Life(runtime, journal);
+  await runtime.settle(other.aggregator.start());
+  life.store.mode = 'store';
+  await runtime.runFor(2_000);
+  expect(life.replies).toEqual(Array.from({ length: 20 }, () => refused('unavailable')));
+  expect(new Set(life.replies.map((reply) => reply.kind === 'refused' && reply.retryAfterMs)).size).toBeGreaterThan(10);
+});
+
 it('[LOAD-8] gives those that it refuses turns, no more in a second than it counts in one, and none beyond ten seconds', async () => {
   const runtime = createSimulatedRuntime(4);
   const comebacks = new Comebacks(runtime);
