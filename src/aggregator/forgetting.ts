@@ -9,13 +9,22 @@ import type { ShardWriter } from './shard-writer.ts';
 /** Of each table of the judge, at a time: well below a millisecond. */
 const ROWS_SWEPT = 50_000;
 
+/** How long commits took at most from their time until they were handed on, and when the last of them was. */
+interface Flights {
+  readonly longestMs: number;
+  readonly until: number;
+}
+
+const NO_FLIGHTS: Flights = { longestMs: 0, until: -Infinity };
+
 export class Forgetting {
   readonly #parts: AggregatorParts;
   readonly #state: ShardState;
   readonly #writer: ShardWriter;
   readonly #acknowledged: Map<StreamId, number>;
-  /** The longest that a commit took from its time until it was handed on. */
-  #longestFlightMs = 0;
+  /** Of the commits from which something may still be on its way, in two turns: one is over as a whole, and the other takes those that come until then. */
+  #earlier: Flights = NO_FLIGHTS;
+  #later: Flights = NO_FLIGHTS;
 
   constructor(parts: AggregatorParts, state: ShardState, writer: ShardWriter, acknowledged: Map<StreamId, number>) {
     this.#parts = parts;
@@ -26,7 +35,9 @@ export class Forgetting {
 
   /** Just now, commits of the time `at` were. */
   handedOn(at: number): void {
-    this.#longestFlightMs = Math.max(this.#longestFlightMs, this.#parts.runtime.clock.now() - at);
+    const now = this.#parts.runtime.clock.now();
+    const { longestMs, until } = this.#later;
+    this.#later = { longestMs: Math.max(longestMs, now - at), until: Math.max(until, now) };
   }
 
   /** Never rejects. */
@@ -56,8 +67,11 @@ export class Forgetting {
     sessions.holdFrom(heldFrom);
     const { actor, startedAt, recoveredUntil } = this.#writer;
     const forgettable = forgettableBefore({ now, startedAt, recoveredUntil, heldFrom });
+    const derived = derivedBefore();
+    if (derived > this.#earlier.until) [this.#earlier, this.#later] = [this.#later, NO_FLIGHTS];
     try {
-      await hotStore.forget(Math.min(forgettable, derivedBefore() - this.#longestFlightMs));
+      // A commit may have been handed on so much later than its time.
+      await hotStore.forget(Math.min(forgettable, derived - Math.max(this.#earlier.longestMs, this.#later.longestMs)));
     } catch (error) {
       log.debug({ error, actor }, 'The hot store forgets later.');
     }

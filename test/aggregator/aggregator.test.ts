@@ -232,6 +232,24 @@ describe('aggregator', () => {
     expect(kept()).toBe(0);
   });
 
+  it('[AGG-14] keeps commits for as long as one took to be handed on only until that one is safe', async () => {
+    const life = await begin();
+    life.store.hold();
+    life.submit(1);
+    await runtime.runFor(100_000);
+    life.store.release();
+    await runtime.runFor(1_000);
+    life.submit(2);
+    await runtime.runFor(1_000);
+    const [, second] = [...journal.commits()];
+    // All is safe that was handed on until just after the second one.
+    life.derivedBefore = second!.at + 100;
+    await runtime.runFor(COMMIT_RETENTION_MS - 60_000);
+    expect([...journal.commits()].map(({ sequence }) => sequence)).toEqual([2]);
+    await runtime.runFor(90_000);
+    expect([...journal.commits()]).toEqual([]);
+  });
+
   it('[AGG-13] flushes what it took in when stopped, and refuses what comes later', async () => {
     const life = await begin();
     for (let viewer = 0; viewer < 10; viewer++) life.submit(1, { session: `s${viewer}` });
