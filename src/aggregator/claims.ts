@@ -18,7 +18,7 @@ import { COMMIT_RETENTION_MS, type ClaimRecord } from '../hot-store/hot-store.ts
 export interface ClaimLimits {
   /** Regions that may be claimed against; what else a batch says that it came by is nobody's. */
   readonly peers: readonly string[];
-  /** Claims that may be pending. */
+  /** Claims that may be pending, and settled ones that are remembered. */
   readonly claimsMax: number;
 }
 
@@ -40,7 +40,7 @@ const CLAIM_BYTES = 110;
 const NONE: readonly string[] = Object.freeze([]);
 
 export class Claims {
-  readonly stats = { claimsMade: 0, claimsSettled: 0, claimsUnknown: 0, claimsExpired: 0, claimsRefused: 0, tapsGivenBack: 0 };
+  readonly stats = { claimsMade: 0, claimsSettled: 0, claimsUnknown: 0, claimsExpired: 0, claimsRefused: 0, claimsForgottenEarly: 0, tapsGivenBack: 0 };
   readonly #peers: ReadonlySet<string>;
   readonly #claimsMax: number;
   readonly #budgets: TokenBuckets;
@@ -50,8 +50,10 @@ export class Claims {
   readonly #settled = new Map<string, Pending>();
   readonly #changed = new Set<Pending>();
   #changedBytes = 0;
-  /** Of the pages of this life; null before it has begun. */
-  #pagePrefix: string | null = null;
+  /** Of the pages of this life. */
+  #pagePrefix = '';
+  /** Commits of earlier lives are still to come. */
+  #isJoining = true;
   #page = { number: 0, openedAt: -Infinity, size: 0, regions: new Set<string>() };
 
   constructor({ peers, claimsMax }: ClaimLimits, seed: number) {
@@ -73,10 +75,15 @@ export class Claims {
     return this.#changedBytes;
   }
 
-  /** A life begins, with an epoch of its own: all that earlier ones left is joined. */
+  /** A life begins, with an epoch of its own. Earlier ones may go on writing for a moment. */
   begin(shard: number, epoch: number): void {
     this.#pagePrefix = `${shard}.${epoch}`;
-    for (const key of this.#settled.keys()) this.#pending.delete(key);
+  }
+
+  /** Nothing more is joined. Until now a settled claim had to be known, or it would be pending by what was said of it before. */
+  joined(): void {
+    this.#isJoining = false;
+    this.#boundSettled();
   }
 
   /** Nobody knows what was given back already: what is pending is let be. */
@@ -176,15 +183,16 @@ export class Claims {
     for (const claim of this.#settled.values()) yield recordOf(claim);
   }
 
-  /** Joins what a commit said of a claim, in any order. A living process knows better than its journal. */
+  /** Joins what a commit said of a claim, in any order, until `joined` is called: a living process knows better than its journal. */
   join(record: ClaimRecord): void {
-    if (this.#pagePrefix !== null) return;
+    if (!this.#isJoining) return;
     const key = numberKey(record);
-    const known = this.#pending.get(key);
+    const known = this.#settled.get(key) ?? this.#pending.get(key);
     const rivals = known === undefined ? record.rivals : record.rivals.filter((rival) => known.rivals.includes(rival));
     const joined = { ...record, rivals, given: Math.max(record.given, known?.given ?? 0), committedAt: record.at };
-    if (rivals.length === 0) this.#settled.set(key, joined);
-    else this.#pending.set(key, { ...joined, committedAt: 0 });
+    if (rivals.length > 0) return void this.#pending.set(key, { ...joined, committedAt: 0 });
+    this.#pending.delete(key);
+    this.#settled.set(key, joined);
   }
 
   #settle(key: string, claim: Pending, now: number): void {
@@ -192,6 +200,15 @@ export class Claims {
     claim.committedAt = now;
     this.#settled.set(key, claim);
     this.stats.claimsSettled += 1;
+    this.#boundSettled();
+  }
+
+  #boundSettled(): void {
+    for (const oldest of this.#settled.keys()) {
+      if (this.#settled.size <= this.#claimsMax) return;
+      this.#settled.delete(oldest);
+      this.stats.claimsForgottenEarly += 1;
+    }
   }
 
   #moveToEnd(key: string, claim: Pending, now: number): void {

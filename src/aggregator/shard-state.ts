@@ -152,8 +152,9 @@ function madeBy(actor: ActorId): Origin {
 }
 
 /** All commits are joined. */
-export function restored({ contributions }: ShardState): void {
+export function restored({ contributions, claims }: ShardState): void {
   contributions.joined();
+  claims.joined();
 }
 
 /** What the policies take back is looked for from now on where they changed since it was last: of one stream, or of all. */

@@ -1,9 +1,11 @@
+import * as fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { decodeVerdicts, encodeClaims, type Claim, type Verdict } from '../../regions/claims.ts';
 import type { AggregatorOptions } from '../../src/aggregator/options.ts';
 import { ClaimsDesk } from '../../src/aggregator/claims-desk.ts';
 import type { ClaimWork } from '../../src/aggregator/claim-works.ts';
 import { forgettableBefore, sessionsHeldFrom } from '../../src/aggregator/claims-horizon.ts';
+import { Claims } from '../../src/aggregator/claims.ts';
 import { COMMIT_RETENTION_MS, type ClaimRecord } from '../../src/hot-store/hot-store.ts';
 import { MemoryJournal } from '../../src/hot-store/memory-store.ts';
 import type { Mute, Policy } from '../../src/moderation/policy.ts';
@@ -199,6 +201,46 @@ describe('an aggregator with claims', () => {
 
 const COUNTED_AT = 1_795_000_000_000;
 const SETTLED: ClaimRecord = { stream: DERBY, session: 's', sequence: 1, viewer: 'v', device: null, at: COUNTED_AT, attempt: 1, reactions: [[HEART, 2]], clamped: 0, page: '0.1.1', rivals: [], given: 2 };
+
+const verdictOn = (sequence: number): Verdict => ({ stream: DERBY, session: 's', sequence, verdict: 'counted', clamped: 0 });
+
+describe('the claims of a shard', () => {
+  it('[CLAIM-1] are joined from any superset of what was said of them, in any order, also after the life has begun', () => {
+    const answers = fc.shuffledSubarray(['eu', 'ap', 'sa']);
+    fc.assert(
+      fc.property(answers, fc.array(fc.nat({ max: 3 }), { maxLength: 8 }), fc.nat({ max: 12 }), fc.infiniteStream(fc.nat()), (answered, more, beginAt, ranks) => {
+        const said: ClaimRecord[] = [{ ...SETTLED, rivals: ['eu', 'ap', 'sa'], given: 0 }];
+        for (const from of answered) said.push({ ...said.at(-1)!, rivals: said.at(-1)!.rivals.filter((rival) => rival !== from), given: said.length });
+        const heard = [...said, ...more.map((index) => said[index % said.length]!)].map((record) => ({ record, rank: ranks.next().value! }));
+        const claims = new Claims({ peers: ['eu', 'ap', 'sa'], claimsMax: 9 }, 1);
+        for (const [index, { record }] of heard.sort((a, b) => a.rank - b.rank).entries()) {
+          if (index === beginAt % heard.length) claims.begin(0, 2);
+          claims.join(record);
+        }
+        claims.joined();
+        claims.join(said[0]!);
+        expect([...claims.records()]).toEqual([said.at(-1)]);
+        expect(claims.size).toBe(answered.length < 3 ? 1 : 0);
+      }),
+    );
+  });
+
+  it('[CLAIM-3] are remembered up to a bound once they are settled, the latest of them', () => {
+    const claims = new Claims({ peers: ['eu'], claimsMax: 3 }, 1);
+    for (let sequence = 1; sequence <= 5; sequence++) claims.join({ ...SETTLED, sequence });
+    for (let sequence = 1; sequence <= 5; sequence++) claims.join({ ...SETTLED, sequence, rivals: ['eu'] });
+    claims.joined();
+    const sequences = (): number[] => Array.from(claims.records(), ({ sequence }) => sequence);
+    expect(sequences()).toEqual([3, 4, 5]);
+    for (const sequence of [6, 7]) {
+      claims.add({ ...SETTLED, sequence, rivals: ['eu'] }, COUNTED_AT);
+      claims.answer('eu', verdictOn(sequence), COUNTED_AT, () => 2);
+    }
+    expect(sequences()).toEqual([5, 6, 7]);
+    expect(claims.size).toBe(0);
+    expect(claims.stats).toMatchObject({ claimsForgottenEarly: 4, claimsSettled: 2, tapsGivenBack: 4 });
+  });
+});
 
 /** Desks of one region, one after the other, over what they left in its log. */
 function desks() {

@@ -12,7 +12,7 @@ import type { Log, Random, Runtime } from '../../regions/runtime.ts';
 import { ClaimWorks, type ClaimWork } from '../../src/aggregator/claim-works.ts';
 import { ClaimsDesk } from '../../src/aggregator/claims-desk.ts';
 import type { Batch, IngestReply, Reaction } from '../../src/aggregator/ingest.ts';
-import { emptyState, restore, takeChanges, type ShardState } from '../../src/aggregator/shard-state.ts';
+import { emptyState, restore, restored, takeChanges, type ShardState } from '../../src/aggregator/shard-state.ts';
 import { step } from '../../src/aggregator/step.ts';
 import { decodeRecord, encodeCommit } from '../../src/hot-store/commit-codec.ts';
 import type { Commit } from '../../src/hot-store/hot-store.ts';
@@ -130,6 +130,7 @@ export class ToyRegion {
     commits.sort((a, b) => a.rank - b.rank);
     for (const { commit } of [...commits, ...commits.slice(0, 5)]) restore(this.state, commit, () => true, this.#world.now);
     this.state.claims.begin(0, this.#epoch);
+    restored(this.state);
     const { state } = this;
     this.desk = new ClaimsDesk({
       region: this.name,
