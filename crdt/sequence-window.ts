@@ -45,6 +45,13 @@ export function admit(window: SequenceWindow, sequence: number): SequenceVerdict
   return 'new';
 }
 
+/** How many of the numbers in the window were admitted. */
+export function admittedCount({ low, high }: Readonly<SequenceWindow>): number {
+  let count = 0;
+  for (const word of [low, high]) for (let bits = word; bits !== 0; bits &= bits - 1) count += 1;
+  return count;
+}
+
 /** Joins another window of the same session: what either admitted, this one has admitted. */
 export function mergeWindow(into: SequenceWindow, from: Readonly<SequenceWindow>): void {
   const behind = into.highest - from.highest;

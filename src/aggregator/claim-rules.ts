@@ -55,7 +55,8 @@ export function judge({ counts, sessions }: ShardState, claim: Claim, at: number
     return counted === VOID || counted > attempt ? answer('keep') : answer('counted', sessions.clampedOf(slot, sequence));
   }
   // A word for the books: the claimant keeps what it counted either way. So two clocks may be compared here, and nowhere else.
-  const remembers = slot >= 0 || (at - RESEND_MS_MAX > sessions.forgottenUntilMs && now - at < HELD_MS_MAX - RESEND_MS_MAX);
+  const isRecent = at - RESEND_MS_MAX > sessions.forgottenUntilMs && now - at < HELD_MS_MAX - RESEND_MS_MAX;
+  const remembers = isRecent || (slot >= 0 && sessions.isCounted(slot));
   if (slot < 0 && !sessions.hasRoom(now)) return null;
   if (slot < 0) slot = sessions.open(own.scope, session, now);
   sessions.admit(slot, sequence, clamped, 0, now, VOID);

@@ -6,7 +6,7 @@
  * the first answer again [AGG-3]; memory is bounded by a cap, beyond which nothing is admitted [AGG-9].
  */
 
-import { WINDOW_BITS, admit, emptyWindow, mergeWindow, verdictOf, type SequenceVerdict } from '../../crdt/sequence-window.ts';
+import { WINDOW_BITS, admit, admittedCount, emptyWindow, mergeWindow, verdictOf, type SequenceVerdict } from '../../crdt/sequence-window.ts';
 import { FIRST_COLUMN, SlotTable } from '../base/slot-table.ts';
 import { COMMIT_RETENTION_MS, type SessionRecord } from '../hot-store/hot-store.ts';
 
@@ -94,6 +94,13 @@ export class Sessions {
   /** To how many regions an admitted batch had been sent before it was counted here; `VOID` when it was not counted. */
   attemptOf(slot: number, sequence: number): number {
     return this.#notes.get(slot)?.find(([of]) => of === sequence)?.[2] ?? 0;
+  }
+
+  /** Whether a batch of it was counted here: of some sessions is known only that others have counted them. */
+  isCounted(slot: number): boolean {
+    this.#load(slot);
+    const notes = this.#notes.get(slot) ?? [];
+    return admittedCount(this.#window) > notes.filter(([, , attempt]) => attempt === VOID).length;
   }
 
   /** Of what was last used until this time something may be missing that should be known. */

@@ -5,7 +5,7 @@
  * fate is unknown is tried again, the very same, until it is durable [AGG-6]; when the store has lost
  * commits that were durable, the whole state is committed anew before the next one counts as durable
  * [AGG-8]; what a journal says that has lost commits is not believed to be still there to be taken back
- * [AGG-36]. Durable commits are joined into the ledger here, and nowhere else.
+ * [AGG-36], and what it does not say is not believed to have never been. Durable commits are joined into the ledger here, and nowhere else.
  */
 
 import { actorId, mintEpoch, parseActorId, type ActorId } from '../../crdt/actor.ts';
@@ -94,6 +94,9 @@ export class ShardWriter {
           this.#state.contributions.forgetUntil(runtime.clock.now());
           this.#state.sessions.forgetUntil(runtime.clock.now());
           this.#state.claims.giveUp();
+        } else if (this.#isBlank(sequences)) {
+          log.info({ region, shard }, 'The journal has nothing of earlier lives: nobody counted for a while, or it was lost.');
+          this.#state.sessions.forgetUntil(runtime.clock.now());
         }
         for (const actor of ledger.actors()) this.#noteEpoch(actor, epochs);
         const epoch = mintEpoch(runtime.clock.now(), epochs);
@@ -251,6 +254,11 @@ export class ShardWriter {
       if (this.#isOwn(actor) && parseActorId(actor).epoch >= oldest && ledger.sequence(actor) > (sequences.get(actor) ?? 0)) return true;
     }
     return false;
+  }
+
+  /** Whether the own log knows of lives of this shard and the journal of none: it was idle until all was forgotten, or lost whole. */
+  #isBlank(sequences: ReadonlyMap<ActorId, number>): boolean {
+    return [...this.#parts.ledger.actors()].some((actor) => this.#isOwn(actor)) && ![...sequences.keys()].some((actor) => this.#isOwn(actor));
   }
 
   #isOwn(actor: ActorId): boolean {

@@ -142,6 +142,19 @@ describe('an aggregator with claims', () => {
     expect(pending(life)).toEqual([]);
   });
 
+  it('[CLAIM-6] knows of each batch of a session whether it could know, also after it was asked for another one', async () => {
+    const fresh = await begin();
+    for (const sequence of [1, 2, 3]) expect(await judge(fresh, claimOf(sequence))).toEqual(verdictOf(sequence, 'keep'));
+    // The own log knows of an earlier life, and its journal is gone.
+    const life = new Life(runtime, new MemoryJournal(), PEERS);
+    life.ledger.join({ stream: DERBY, actor: 'us/0/5' as never, sequence: 1, entries: [{ emoji: HEART, increments: 2, decrements: 0 }] });
+    await runtime.settle(life.aggregator.start());
+    for (const sequence of [1, 2, 3]) expect(await judge(life, claimOf(sequence))).toEqual(verdictOf(sequence, 'unknown'));
+    life.submit(1, { session: 'other' });
+    await runtime.runFor(20);
+    expect(await judge(life, claimOf(2, { session: 'other' }))).toEqual({ ...verdictOf(2, 'keep'), session: 'other' });
+  });
+
   it('[CLAIM-9] what a moderator took back is not given back, and what was given back is not taken back', async () => {
     const mute: Mute = { until: null, by: 'mod', reason: '', retractFrom: 0, at: 0, liftedAt: null };
     const muted = muting({ v: mute });
