@@ -19,6 +19,8 @@ export class ContributionRing {
   #spare: Int32Array | undefined;
   #oldest = 0;
   #size = 0;
+  /** Cells that there ever were. */
+  #pushed = 0;
 
   constructor(sizeMax: number) {
     this.sizeMax = sizeMax;
@@ -29,6 +31,11 @@ export class ContributionRing {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Cells that there were before the oldest. */
+  get dropped(): number {
+    return this.#pushed - this.#size;
   }
 
   /** The position of the oldest cell; meaningless when there is none. */
@@ -66,6 +73,7 @@ export class ContributionRing {
     const piece = position >> PIECE_BITS;
     this.#pieces[piece] ??= this.#newPiece();
     this.#size += 1;
+    this.#pushed += 1;
     return position;
   }
 
@@ -84,9 +92,10 @@ export class ContributionRing {
     return position < this.#positions ? position : position - this.#positions;
   }
 
-  /** Every position that holds a cell, the oldest first. */
+  /** The position of each cell that there is now, the oldest first, but for those that are dropped before their turn. */
   *positions(): Generator<number> {
-    for (let rank = 0; rank < this.#size; rank++) yield this.positionAt(rank);
+    const end = this.#pushed;
+    for (let number = this.dropped; number < end; number = Math.max(number + 1, this.dropped)) yield this.positionAt(number - this.dropped);
   }
 
   #newPiece(): Int32Array {

@@ -128,7 +128,8 @@ export class ShardWriter {
   }
 
   /**
-   * Resolves with the commits that hold the changes, once they are durable and in the ledger.
+   * Resolves with the commits that hold the changes, once they are durable and in the ledger. Those that repeat the state are
+   * without their sessions and contributions: they would be many, and nothing is derived from these.
    * @throws HotStoreFenced; HotStoreUnavailable when given up
    */
   async makeDurable(changes: Changes, at: number): Promise<readonly Commit[]> {
@@ -154,7 +155,9 @@ export class ShardWriter {
       try {
         await this.#persist(() => this.#beginAgain());
         const commits = [await this.#commit(changes, at)];
-        for (const piece of wholeState(this.#state, at, this.#commitBytesMax)) commits.push(await this.#commit(piece, at));
+        for (const piece of wholeState(this.#state, at, this.#commitBytesMax)) {
+          commits.push({ ...(await this.#commit(piece, at)), sessions: [], contributions: [] });
+        }
         await this.#forgetRest(at);
         return commits;
       } catch (error) {

@@ -171,11 +171,17 @@ describe('aggregator', () => {
     for (let viewer = 0; viewer < 100; viewer++) life.submit(1, { session: `s${viewer}`, viewer: `v${viewer}` });
     await runtime.runFor(500);
     expect(life.total()).toBe(200);
+    const before = life.commits.length;
     journal.wipe();
     life.submit(2, { session: 's0' });
     await runtime.runFor(10);
     expect(life.replies.at(-1)).toEqual(counted(2));
     expect(life.aggregator.stats['journalsLost']).toBe(1);
+    // What repeats the state is let go as soon as it is durable, but for what others derive from it.
+    const [, ...again] = life.commits.slice(before);
+    expect(again.length).toBeGreaterThan(5);
+    for (const { sessions, contributions } of again) expect([...sessions, ...contributions]).toEqual([]);
+    expect(again.flatMap(({ rows }) => rows)).toHaveLength(1);
 
     const next = await begin();
     expect(next.total()).toBe(202);
@@ -183,6 +189,30 @@ describe('aggregator', () => {
     await runtime.runFor(500);
     expect(next.replies).toEqual(Array.from({ length: 100 }, () => counted(2, 0, true)));
     expect(next.total()).toBe(202);
+  });
+
+  it('[AGG-8] commits anew all that can still be taken back, also when what is older goes meanwhile', async () => {
+    const life = await begin({ commitBytesMax: 2000, contributionsKeptMs: 15_000 });
+    const tap = (kind: string): void => {
+      for (let viewer = 0; viewer < 100; viewer++) life.submit(1, { session: `${kind}${viewer}`, viewer: `${kind}${viewer}` });
+    };
+    tap('old');
+    await runtime.runFor(15_000);
+    tap('new');
+    await runtime.runFor(1_000);
+    journal.wipe();
+    const commit = life.store.commit.bind(life.store);
+    life.store.commit = async (one) => {
+      await new Promise<void>((resolve) => runtime.timers.after(1_000, resolve));
+      return commit(one);
+    };
+    life.submit(2, { session: 'new0', viewer: 'new0' });
+    await runtime.runFor(120_000);
+    expect(life.replies.at(-1)).toEqual(counted(2));
+    const noted = new Set([...journal.commits()].flatMap(({ contributions }) => contributions.map(({ viewer }) => viewer)));
+    expect([...noted].filter((viewer) => viewer.startsWith('new'))).toHaveLength(100);
+    // Those that were old are gone, or the test would say nothing.
+    expect(life.aggregator.stats['contributions']).toBeLessThan(200);
   });
 
   it('[AGG-9] refuses what finds no room in the inbox, and what the region has no room for', async () => {

@@ -92,7 +92,7 @@ describe('a shard whose streams are over', () => {
     life.submit(2);
     await runtime.runFor(5_000);
     expect(life.replies.at(-1)).toEqual(counted(2));
-    const after = life.commits.slice(2);
+    const after = life.store.tried.slice(2);
     expect(after.flatMap(({ contributions }) => contributions).map(({ stream }) => stream)).toContain(DERBY);
     for (const { rows, sessions, contributions } of after) {
       for (const { stream } of [...rows, ...sessions, ...contributions]) expect(stream).toBe(DERBY);
