@@ -69,17 +69,21 @@ export function settle(state: ShardState, from: string, verdict: Verdict, now: n
   claims.answer(from, verdict, now, ({ stream, viewer, device, at, reactions }, fromTap, toTap) => {
     const own = counts.find(stream);
     // Of a stream that is over nothing is counted any more, in either direction.
-    if (own === undefined) return;
+    if (own === undefined) return 0;
     counts.touch(own, now);
     let place = 0;
+    let given = 0;
     for (const [emoji, taps] of reactions) {
       const due = Math.min(place + taps, toTap) - Math.max(place, fromTap);
       place += taps;
       if (due <= 0) continue;
-      // What a moderator took back of it is no longer there to be given back. Of old taps nobody knows that any more.
+      // What a moderator took back of it is no longer there to be given back. Of taps that were not noted, and of old ones, nobody knows that.
       const gift = { scope: own.scope, viewer, device, emoji: counts.numberOf(emoji), countedAt: at, taps: due };
-      const [taken = due] = at < contributions.forgottenUntilMs ? [] : contributions.giveBack([gift], now);
-      if (taken > 0 && counts.takeBack(own, emoji, taken)) corrections.add(stream, emoji, at, taken);
+      const taken = contributions.giveBack(gift, now) ?? due;
+      if (taken === 0 || !counts.takeBack(own, emoji, taken)) continue;
+      corrections.add(stream, emoji, at, taken);
+      given += taken;
     }
+    return given;
   });
 }

@@ -17,6 +17,8 @@ export type ClaimWork =
 
 const WORKS_MAX = 16_384;
 const WORKS_PER_COMMIT_MAX = 2048;
+/** Contributions looked at for one commit, but for those of the last work: about a millisecond. */
+const CELLS_PER_COMMIT_MAX = 200_000;
 
 export class ClaimWorks {
   #waiting: ClaimWork[] = [];
@@ -32,11 +34,14 @@ export class ClaimWorks {
     return true;
   }
 
-  /** Does what waits until the changes reach a size. Answers what is to be called once they are durable. */
+  /** Does what waits until the changes reach a size, or enough was looked at. Answers what is to be called once they are durable. */
   work(state: ShardState, now: number, bytesMax: number): () => void {
     const tell: (() => void)[] = [];
+    const { contributions } = state;
+    const countMax = Math.min(this.#waiting.length, WORKS_PER_COMMIT_MAX);
+    const lookedMax = contributions.looked + CELLS_PER_COMMIT_MAX;
     let done = 0;
-    for (; done < Math.min(this.#waiting.length, WORKS_PER_COMMIT_MAX) && changedBytes(state) < bytesMax; done++) {
+    for (; done < countMax && changedBytes(state) < bytesMax && contributions.looked < lookedMax; done++) {
       const work = this.#waiting[done]!;
       if (work.kind === 'verdict') {
         settle(state, work.from, work.verdict, now);

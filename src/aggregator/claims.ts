@@ -114,9 +114,9 @@ export class Claims {
 
   /**
    * A rival has answered. `giveBack` is told which taps of the batch, from one place in it to another, are to be taken
-   * back. Verdicts on what is not pending, or of who was not asked or has answered, change nothing.
+   * back, and answers how many were. Verdicts on what is not pending, or of who was not asked or has answered, change nothing.
    */
-  answer(from: string, verdict: Verdict, now: number, giveBack: (claim: ClaimRecord, fromTap: number, toTap: number) => void): void {
+  answer(from: string, verdict: Verdict, now: number, giveBack: (claim: ClaimRecord, fromTap: number, toTap: number) => number): void {
     const key = numberKey(verdict);
     const claim = this.#pending.get(key);
     if (claim === undefined || !claim.rivals.includes(from)) return;
@@ -126,8 +126,7 @@ export class Claims {
       const taps = accepted + claim.clamped;
       const give = Math.min(accepted, taps - Math.min(taps, verdict.clamped));
       if (give > claim.given) {
-        giveBack(claim, claim.given, give);
-        this.stats.tapsGivenBack += give - claim.given;
+        this.stats.tapsGivenBack += giveBack(claim, claim.given, give);
         claim.given = give;
       }
     }

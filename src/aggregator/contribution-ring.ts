@@ -33,9 +33,13 @@ export class ContributionRing {
     return this.#size;
   }
 
-  /** Cells that there were before the oldest. */
+  /** Cells that there were before the oldest; the next one gets the number `pushed`. */
   get dropped(): number {
     return this.#pushed - this.#size;
+  }
+
+  get pushed(): number {
+    return this.#pushed;
   }
 
   /** The position of the oldest cell; meaningless when there is none. */
@@ -98,6 +102,24 @@ export class ContributionRing {
     for (let number = this.dropped; number < end; number = Math.max(number + 1, this.dropped)) yield this.positionAt(number - this.dropped);
   }
 
+  /** Puts the cells in the order of one of their integers, which is not negative; equal ones stay in theirs. */
+  sort(column: number): void {
+    const size = this.#size;
+    // The integer and the rank in one number: exact, and sorted without a comparison of ours.
+    const keys = new Float64Array(size);
+    const cells = new Int32Array(size * CELL_INTEGERS);
+    for (let rank = 0; rank < size; rank++) {
+      const position = this.positionAt(rank);
+      copyCell(this.cellsAt(position), this.offsetOf(position), cells, rank * CELL_INTEGERS);
+      keys[rank] = cells[rank * CELL_INTEGERS + column]! * size + rank;
+    }
+    keys.sort();
+    for (let rank = 0; rank < size; rank++) {
+      const position = this.positionAt(rank);
+      copyCell(cells, (keys[rank]! % size) * CELL_INTEGERS, this.cellsAt(position), this.offsetOf(position));
+    }
+  }
+
   #newPiece(): Int32Array {
     const piece = this.#spare ?? new Int32Array(PIECE_CELLS * CELL_INTEGERS);
     this.#spare = undefined;
@@ -109,4 +131,8 @@ export class ContributionRing {
     const rank = position - this.#oldest;
     return rank < 0 ? rank + this.#positions : rank;
   }
+}
+
+function copyCell(from: Int32Array, fromAt: number, to: Int32Array, toAt: number): void {
+  for (let column = 0; column < CELL_INTEGERS; column++) to[toAt + column] = from[fromAt + column]!;
 }

@@ -66,7 +66,7 @@ export function lookThrough(
   return true;
 }
 
-/** The positions among which all cells of a second are, the oldest first. */
+/** The positions among which all cells of a second are, the oldest first: few when the cells are in order, or else all. */
 export function* positionsOf(second: number, ring: ContributionRing, isInOrder: boolean): Generator<number> {
   const secondAt = (position: number): number => ring.cellsAt(position)[ring.offsetOf(position) + SECOND]!;
   let [low, high] = [0, isInOrder ? ring.size : 0];

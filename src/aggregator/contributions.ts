@@ -54,8 +54,10 @@ const SWEPT_PER_INSERT = 4;
 const EXPIRED_PER_BATCH = 4;
 const EXPIRED_AT_ONCE = 50_000;
 export class Contributions {
-  /** Taps that were counted and not noted, because more people tapped in one second than are kept in all. */
+  /** Taps that were counted and not noted, because there was no room for who tapped. */
   unattributed = 0;
+  /** Cells looked at, all in all, for what is given back. */
+  looked = 0;
   readonly #keptSeconds: number;
   readonly #ring: ContributionRing;
   readonly #contributors: SlotTable;
@@ -68,9 +70,9 @@ export class Contributions {
   #nowSecond = 0;
   /** Of this second and earlier ones cells have been forgotten: what is left of them is let be. */
   #forgottenUntil = 0;
-  /** False once commits were joined in another order than that of time. */
-  #isInOrder = true;
-  #newestSecond = 0;
+  /** The number of the last cell that is of an earlier second than the one before it; as long as both are there, the ring is not in order. */
+  #lastDisorder = 0;
+  #lastSecond = 0;
   readonly #isForgotten = (slot: number): boolean => {
     const usedSecond = this.#contributors.integers[slot * this.#contributors.stride + USED_SECOND]!;
     // What changed is still to be told, with the name.
@@ -164,8 +166,8 @@ export class Contributions {
     taps: number,
     now: number,
     guess: number,
-    names: Names = this.#namesOf(viewer, device),
-    scope = viewer < 0 ? 0 : this.#scopeOf(viewer),
+    names: Names,
+    scope: number,
   ): number {
     if (viewer === NOBODY) {
       this.unattributed += taps;
@@ -210,26 +212,38 @@ export class Contributions {
     });
   }
 
-  /** Takes back what is to be given to another region, as far as it is still there; answers how much of each. */
-  giveBack(gifts: readonly Gift[], now: number): number[] {
+  /**
+   * Takes back what is to be given to another region, as far as it is still there, and answers how much that was. Undefined when it
+   * is not known: such taps were not noted, or that is forgotten.
+   */
+  giveBack({ scope, viewer, device, emoji, countedAt, taps }: Gift, now: number): number | undefined {
     this.#nowSecond = secondOf(now);
-    return gifts.map((gift) => this.#giveBack(gift));
+    const second = secondOf(countedAt);
+    const viewerSlot = this.find('viewer', scope, viewer);
+    if (second <= this.#forgottenUntil || viewerSlot < 0) return undefined;
+    const deviceSlot = device === null ? NOBODY : this.find('device', scope, device);
+    const given = this.#giveBack(viewerSlot, deviceSlot, emoji, second, taps);
+    // A device that found no room was noted as none.
+    return given === undefined && deviceSlot !== NOBODY ? this.#giveBack(viewerSlot, NOBODY, emoji, second, taps) : given;
   }
 
-  /** Joins what a commit of `actor` said of one contribution, until `joined` is called; later on what is known is more. */
-  join(scope: number, emoji: number, contribution: Contribution, actor: ActorId): void {
-    if (this.#known === null) return;
+  /**
+   * Joins what a commit of `actor` said of one contribution; false when there is no room for who it was. Once `joined` was called it
+   * changes nothing: a living process knows more than its journal.
+   */
+  join(scope: number, emoji: number, contribution: Contribution, actor: ActorId): boolean {
+    if (this.#known === null) return true;
     const { viewer, device, at: time, counted, retracted, number } = contribution;
     const second = secondOf(time);
-    if (second <= this.#forgottenUntil) return;
+    if (second <= this.#forgottenUntil) return true;
     const known = this.#knownOf(this.#known, contribution.actor ?? actor);
     let position = known.cells.get(number);
     if (position === undefined) {
       this.reserve(1, time);
       // To make room, this second may have been begun to be forgotten.
-      if (second <= this.#forgottenUntil) return;
+      if (second <= this.#forgottenUntil) return true;
       const viewerSlot = this.viewer(scope, viewer, 0);
-      if (viewerSlot === NOBODY) return;
+      if (viewerSlot === NOBODY) return false;
       position = this.#push(second, viewerSlot, device === null ? NOBODY : this.device(scope, device, viewerSlot), emoji, known.actor, number);
       known.cells.set(number, position);
     }
@@ -238,11 +252,16 @@ export class Contributions {
     cells[at + COUNTED] = Math.max(cells[at + COUNTED]!, Math.min(COUNT_MAX, counted));
     cells[at + RETRACTED] = Math.max(cells[at + RETRACTED]!, Math.min(COUNT_MAX, retracted));
     raiseMillisecond(cells, at, time - millisecondsOf(second));
+    return true;
   }
 
-  /** Nothing more is joined: what it took to know cells again is let go. */
+  /** Nothing more is joined: what it took to know cells again is let go, and the cells are put in order, once, since nobody knows positions yet. */
   joined(): void {
     this.#known = null;
+    if (this.#isInOrder) return;
+    this.#ring.sort(SECOND);
+    this.#lastDisorder = 0;
+    this.#lastSecond = this.#ring.cellsAt(this.#ring.newest)[this.#ring.offsetOf(this.#ring.newest) + SECOND]!;
   }
 
   /** What changed since the last call. */
@@ -291,8 +310,8 @@ export class Contributions {
   #push(second: number, viewer: number, device: number, emoji: number, actor = OWN_ACTOR, number = this.#nextNumber): number {
     const position = this.#ring.push();
     setCell(this.#ring.cellsAt(position), this.#ring.offsetOf(position), second, viewer, device, emoji, number, actor);
-    if (second < this.#newestSecond) this.#isInOrder = false;
-    else this.#newestSecond = second;
+    if (second < this.#lastSecond) this.#lastDisorder = this.#ring.pushed - 1;
+    this.#lastSecond = second;
     return position;
   }
 
@@ -306,15 +325,14 @@ export class Contributions {
     return known;
   }
 
-  #giveBack({ scope, viewer, device, emoji, countedAt, taps }: Gift): number {
-    const second = secondOf(countedAt);
-    const viewerSlot = this.find('viewer', scope, viewer);
-    const deviceSlot = device === null ? NOBODY : this.find('device', scope, device);
-    if (second <= this.#forgottenUntil || viewerSlot < 0 || (device !== null && deviceSlot < 0)) return 0;
+  #giveBack(viewer: number, device: number, emoji: number, second: number, taps: number): number | undefined {
     let left = taps;
+    let isNoted = false;
     for (const position of positionsOf(second, this.#ring, this.#isInOrder)) {
       if (left === 0) break;
-      if (!this.#isCellOf(position, viewerSlot, deviceSlot, emoji, second)) continue;
+      this.looked += 1;
+      if (!this.#isCellOf(position, viewer, device, emoji, second)) continue;
+      isNoted = true;
       const cells = this.#ring.cellsAt(position);
       const at = this.#ring.offsetOf(position);
       const taken = Math.min(left, cells[at + COUNTED]! - cells[at + RETRACTED]!);
@@ -322,7 +340,12 @@ export class Contributions {
       left -= taken;
       this.#takeBack(position, cells, at, taken);
     }
-    return taps - left;
+    return isNoted ? taps - left : undefined;
+  }
+
+  /** Whether the cells are in the order of their seconds. */
+  get #isInOrder(): boolean {
+    return this.#ring.dropped >= this.#lastDisorder;
   }
 
   #takeBack(position: number, cells: Int32Array, at: number, taps: number): void {

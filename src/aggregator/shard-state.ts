@@ -115,36 +115,36 @@ function* allRecords({ counts, sessions, contributions, corrections, claims }: S
 }
 
 /**
- * Joins what a recovered commit says of this shard's streams; false when some sessions found no room. They count as used `now`: the
- * clock may have been set since the commit was made.
+ * Joins what a recovered commit says of this shard's streams. Sessions count as used `now`: the clock may have been set since
+ * the commit was made. Answers of what some found no room.
  */
 export function restore(
   { counts, sessions, contributions, claims }: ShardState,
   commit: Commit,
   owns: (stream: StreamId, origin: Origin) => boolean,
   now: number,
-): boolean {
-  let complete = true;
+): ReadonlySet<keyof Changes> {
+  const missing = new Set<keyof Changes>();
   const byWriter = madeBy(commit.actor);
   for (const record of commit.sessions) {
     if (!owns(record.stream, { session: record.session })) continue;
     const scope = counts.open(record.stream)?.scope;
-    if (scope === undefined || !sessions.join(scope, record, now)) complete = false;
+    if (scope === undefined || !sessions.join(scope, record, now)) missing.add('sessions');
   }
   for (const contribution of commit.contributions) {
     if (!owns(contribution.stream, contribution.actor === null ? byWriter : madeBy(contribution.actor))) continue;
     const scope = counts.open(contribution.stream)?.scope;
     const number = counts.numberOf(contribution.emoji);
-    if (scope !== undefined && number >= 0) contributions.join(scope, number, contribution, commit.actor);
+    if (scope === undefined || number < 0 || !contributions.join(scope, number, contribution, commit.actor)) missing.add('contributions');
   }
   for (const record of commit.claims ?? []) {
     // The name of a page begins with the shard that made its claims.
     if (!owns(record.stream, { madeBy: Number.parseInt(record.page, 10) })) continue;
     // What is given back needs its stream.
-    if (counts.open(record.stream) === undefined) complete = false;
+    if (counts.open(record.stream) === undefined) missing.add('claims');
     claims.join(record);
   }
-  return complete;
+  return missing;
 }
 
 function madeBy(actor: ActorId): Origin {

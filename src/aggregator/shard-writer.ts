@@ -229,19 +229,20 @@ export class ShardWriter {
 
   async #replay(read: (visit: (commit: Commit) => void) => Promise<void>): Promise<ReadonlyMap<ActorId, number>> {
     const sequences = new Map<ActorId, number>();
-    let complete = true;
+    const missing = new Set<keyof Changes>();
     const now = this.#parts.runtime.clock.now();
     await read((commit) => {
       this.#count.recoveredCommits += 1;
       if (!this.#isCaughtUp) this.#recoveredUntil = Math.max(this.#recoveredUntil, commit.at);
-      if (!restore(this.#state, commit, this.#parts.owns, now)) complete = false;
+      for (const part of restore(this.#state, commit, this.#parts.owns, now)) missing.add(part);
       sequences.set(commit.actor, Math.max(commit.sequence, sequences.get(commit.actor) ?? 0));
       this.#join(commit);
       this.#parts.onRecovered?.(commit);
     });
-    if (!complete) {
-      this.#state.sessions.forgetUntil(now);
-      this.#parts.log.error({}, 'Not all sessions found room, so resends of the others may count twice: raise sessionsMax.');
+    if (missing.has('sessions')) this.#state.sessions.forgetUntil(now);
+    if (missing.size > 0) {
+      const advice = 'raise streamsMax, sessionsMax or contributionsMax';
+      this.#parts.log.error({ missing: [...missing] }, `Not all that was recovered found room, so it may be counted twice or not be taken back: ${advice}.`);
     }
     return sequences;
   }

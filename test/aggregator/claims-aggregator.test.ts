@@ -3,12 +3,15 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { decodeVerdicts, encodeClaims, type Claim, type Verdict } from '../../regions/claims.ts';
 import type { AggregatorOptions } from '../../src/aggregator/options.ts';
 import { ClaimsDesk } from '../../src/aggregator/claims-desk.ts';
-import type { ClaimWork } from '../../src/aggregator/claim-works.ts';
-import { forgettableBefore, sessionsHeldFrom } from '../../src/aggregator/claims-horizon.ts';
+import { ClaimWorks, type ClaimWork } from '../../src/aggregator/claim-works.ts';
+import { settle } from '../../src/aggregator/claim-rules.ts';
 import { Claims } from '../../src/aggregator/claims.ts';
+import { forgettableBefore, sessionsHeldFrom } from '../../src/aggregator/claims-horizon.ts';
+import { emptyState, restore, restored, takeChanges } from '../../src/aggregator/shard-state.ts';
+import { step } from '../../src/aggregator/step.ts';
 import { COMMIT_RETENTION_MS, type ClaimRecord } from '../../src/hot-store/hot-store.ts';
 import { MemoryJournal } from '../../src/hot-store/memory-store.ts';
-import type { Mute, Policy } from '../../src/moderation/policy.ts';
+import { DEFAULT_POLICY, type Mute, type Policy } from '../../src/moderation/policy.ts';
 import { muting } from '../support/muting.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
 import { DERBY, HEART, Life, counted, refused } from './shard-life.ts';
@@ -214,7 +217,6 @@ describe('an aggregator with claims', () => {
 
 const COUNTED_AT = 1_795_000_000_000;
 const SETTLED: ClaimRecord = { stream: DERBY, session: 's', sequence: 1, viewer: 'v', device: null, at: COUNTED_AT, attempt: 1, reactions: [[HEART, 2]], clamped: 0, page: '0.1.1', rivals: [], given: 2 };
-
 const verdictOn = (sequence: number): Verdict => ({ stream: DERBY, session: 's', sequence, verdict: 'counted', clamped: 0 });
 
 describe('the claims of a shard', () => {
@@ -252,6 +254,34 @@ describe('the claims of a shard', () => {
     expect(sequences()).toEqual([5, 6, 7]);
     expect(claims.size).toBe(0);
     expect(claims.stats).toMatchObject({ claimsForgottenEarly: 4, claimsSettled: 2, tapsGivenBack: 4 });
+  });
+
+  const LIMITS = { streamsMax: 10, sessionsMax: 100_000, bucketsMax: 100_000, peers: ['eu'] };
+  const batch = { stream: DERBY, viewer: 'mover', device: null, address: null, session: 's', reactions: [[HEART, 2]] as const };
+
+  it('[CLAIM-9] are given back also of taps that were not noted', () => {
+    const state = emptyState(LIMITS, 1);
+    const claims = [{ ...SETTLED, rivals: ['eu'], given: 0 }];
+    restore(state, { actor: 'us/0/1' as never, sequence: 1, at: COUNTED_AT, rows: [], sessions: [], contributions: [], corrections: [], claims, windowsStoredBefore: 0 }, () => true, COUNTED_AT);
+    restored(state);
+    settle(state, 'eu', verdictOn(1), COUNTED_AT + 10);
+    expect(takeChanges(state)).toMatchObject({ rows: [{ entries: [{ decrements: 2 }] }], corrections: [{ decrements: 2 }], claims: [{ given: 2, rivals: [] }] });
+    expect(state.claims.stats.tapsGivenBack).toBe(2);
+  });
+
+  it('[CLAIM-1] are settled a bounded part at a time where many tapped in the second of which something is given back', () => {
+    const state = emptyState(LIMITS, 1);
+    for (let viewer = 0; viewer < 25_000; viewer++) step(state, { ...batch, viewer: `v${viewer}`, session: `s${viewer}`, sequence: 1 }, DEFAULT_POLICY, COUNTED_AT);
+    const works = new ClaimWorks();
+    for (let sequence = 1; sequence <= 20; sequence++) {
+      step(state, { ...batch, sequence, via: ['eu'] }, DEFAULT_POLICY, COUNTED_AT);
+      works.put({ kind: 'verdict', from: 'eu', verdict: verdictOn(sequence) });
+    }
+    works.work(state, COUNTED_AT, Infinity);
+    expect(works.size).toBeGreaterThan(8);
+    for (let commit = 0; commit < 3; commit++) works.work(state, COUNTED_AT, Infinity);
+    expect(works.size).toBe(0);
+    expect(state.claims.stats.tapsGivenBack).toBe(40);
   });
 });
 

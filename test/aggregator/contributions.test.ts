@@ -27,7 +27,7 @@ class Shard {
     this.contributions.reserve(1, now);
     const slot = this.contributions.viewer(0, viewer, 0);
     const deviceSlot = device === null ? NOBODY : this.contributions.device(0, device, slot);
-    this.#cell = this.contributions.add(slot, deviceSlot, emoji, taps, now, this.#cell);
+    this.#cell = this.contributions.add(slot, deviceSlot, emoji, taps, now, this.#cell, { viewer, device }, 0);
   }
 
   take(kind: 'viewer' | 'device', id: string, time = EVER, cellsMax = Infinity): number {
@@ -105,7 +105,7 @@ describe('contributions', () => {
   it('[AGG-32] remembers a viewer no longer than the slot is sure to be that viewer', () => {
     const { contributions } = new Shard({ contributionsMax: 32 });
     const memo = new Int32Array(2);
-    const add = (viewer: number, now: number): unknown => contributions.add(viewer, NOBODY, 0, 1, now, NOBODY);
+    const add = (viewer: number, now: number): unknown => contributions.add(viewer, NOBODY, 0, 1, now, NOBODY, { viewer: 'v', device: null }, 0);
     contributions.reserve(1, START);
     add(contributions.remembered(0, 'v', memo, 0), START);
     contributions.takeChanged(streamOf, emojiIdOf);
@@ -162,11 +162,34 @@ describe('contributions', () => {
       for (let index = 0; index < 50; index++) shard.add(index % 2 === 0 ? 'v' : 'w', 1, START + index * 100, { device: index % 4 === 0 ? 'd' : null });
       shard.changed();
       const gift = { scope: 0, viewer: 'v', device: 'd', emoji: 0, countedAt: START + 1234, taps: 1 };
-      const gifts = [gift, { ...gift, taps: 5 }, { ...gift, taps: 5 }, { ...gift, emoji: 1 }, { ...gift, viewer: 'nobody' }, { ...gift, device: 'nothing' }];
-      expect(shard.contributions.giveBack(gifts, START + 10_000)).toEqual([1, 1, 0, 0, 0, 0]);
-      expect(shard.changed().map(({ at, counted, retracted }) => [at, counted, retracted])).toEqual([[START + 1200, 1, 1], [START + 1600, 1, 1]]);
-      expect(shard.take('viewer', 'v')).toBe(23);
+      const gifts = [gift, { ...gift, taps: 5 }, { ...gift, taps: 5 }, { ...gift, emoji: 1 }, { ...gift, viewer: 'nobody' }, { ...gift, device: 'nothing', taps: 5 }, { ...gift, viewer: 'w', taps: 2 }];
+      // Nothing is known of what was not noted. A device that found no room was noted as none.
+      expect(gifts.map((one) => shard.contributions.giveBack(one, START + 10_000))).toEqual([1, 1, 0, undefined, undefined, 3, 2]);
+      const changed = shard.changed().map(({ at, counted, retracted }) => [at - START, counted, retracted]);
+      expect(changed).toEqual([1200, 1600, 1000, 1400, 1800, 1100, 1300].map((at) => [at, 1, 1]));
+      expect(shard.contributions.giveBack({ ...gift, countedAt: START - 5000 }, START + 10_000)).toBeUndefined();
+      expect(shard.take('viewer', 'v')).toBe(20);
+      expect(shard.contributions.giveBack({ ...gift, countedAt: START + 500, taps: 1 }, START + 10_000)).toBe(0);
     }
+  });
+
+  it('[AGG-33] looks for what is given back in its second alone, again also once what was out of order is forgotten', () => {
+    const shard = new Shard({ contributionsMax: 32 });
+    const { contributions } = shard;
+    const lookedFor = (countedAt: number): number => {
+      const before = contributions.looked;
+      expect(contributions.giveBack({ scope: 0, viewer: 'v', device: null, emoji: 0, countedAt, taps: 1 }, countedAt)).toBe(1);
+      return contributions.looked - before;
+    };
+    // A life before had a clock that was ahead.
+    const ahead = { stream: STREAM, viewer: 'w', device: null, emoji: 'e0' as EmojiId, at: START + 9000, counted: 1, retracted: 0, actor: null, number: 1 };
+    for (const at of [START + 9000, START - 9000]) contributions.join(0, 0, { ...ahead, at, number: at - START + 20_000 }, ACTOR);
+    contributions.joined();
+    for (const at of [START, START + 1000]) for (const viewer of ['v', 'w']) shard.add(viewer, 1, at);
+    expect(lookedFor(START)).toBeGreaterThan(2);
+    for (let second = 10; second < 26; second++) for (const viewer of ['v', 'w']) shard.add(viewer, 1, START + 1000 * second);
+    expect(contributions.size).toBe(32);
+    expect(lookedFor(START + 20_000)).toBeLessThanOrEqual(2);
   });
 
   it('[AGG-31] joins what commits said in any order and number, and hears nothing of what it has forgotten', () => {
@@ -188,6 +211,8 @@ describe('contributions', () => {
         other.contributions.joined();
         const all = ({ contributions }: Shard): string[] => [...contributions.records(0, streamOf, emojiIdOf)].map((one) => JSON.stringify({ ...one, actor: null })).sort();
         expect(all(other)).toEqual(all(shard));
+        const seconds = Array.from(other.contributions.records(0, streamOf, emojiIdOf), ({ at }) => Math.floor(at / 1000));
+        expect(seconds).toEqual(seconds.toSorted((a, b) => a - b));
         expect(other.take('viewer', 'v')).toBe(shard.take('viewer', 'v'));
         expect(other.take('device', 'd')).toBe(shard.take('device', 'd'));
 
@@ -221,6 +246,14 @@ describe('the ring of contributions', () => {
     expect(ring.holds(kept[0]!)).toBe(true);
     ring.dropOldest();
     expect(ring.holds(kept[0]!)).toBe(false);
+    // Whoever looks at all cells and lets time pass in between misses none that stays.
+    const seen: number[] = [];
+    for (const position of ring.positions()) {
+      seen.push(position);
+      if (seen.length === 10) for (let dropped = 0; dropped < 100; dropped++) ring.dropOldest();
+      if (seen.length === 20) ring.push();
+    }
+    expect(seen).toEqual([...kept.slice(1, 11), ...kept.slice(101)]);
     expect(new ContributionRing(1).holds(new ContributionRing(1).newest)).toBe(false);
   });
 });

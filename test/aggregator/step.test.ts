@@ -46,6 +46,21 @@ describe('step', () => {
     expect(submit({ sequence: 1 })).toEqual(counted(3, 0, true));
   });
 
+  it('[AGG-9] says of what a recovered commit finds no room', () => {
+    const session = { session: 's', highest: 1, low: 1, high: 0, clamped: [] };
+    const contribution = { viewer: 'v', device: null, emoji: 'heart' as EmojiId, at: START, counted: 1, retracted: 0, actor: null, number: 1 };
+    const claim = { session: 's', sequence: 1, viewer: 'v', device: null, at: START, attempt: 1, reactions: [], clamped: 0, page: '0.1.1', rivals: ['eu'], given: 0 };
+    const actor = actorId({ region: 'us', shard: 0, epoch: 1 });
+    const base = { actor, sequence: 1, at: START, windowsStoredBefore: 0, rows: [], sessions: [], contributions: [], corrections: [] };
+    const state = emptyState({ ...LIMITS, streamsMax: 1, sessionsMax: 1 }, 1);
+    const missing = (commit: Partial<Commit>): string[] => [...restore(state, { ...base, ...commit }, () => true, START)];
+    const other = 'other' as StreamId;
+    expect(missing({ sessions: [{ stream: DERBY, ...session }], contributions: [{ stream: DERBY, ...contribution }], claims: [{ stream: DERBY, ...claim }] })).toEqual([]);
+    expect(missing({ sessions: [{ stream: DERBY, ...session, session: 'another' }] })).toEqual(['sessions']);
+    expect(missing({ contributions: [{ stream: other, ...contribution }] })).toEqual(['contributions']);
+    expect(missing({ claims: [{ stream: other, ...claim }] })).toEqual(['claims']);
+  });
+
   it('[AGG-3] counts batches that come out of order within the window, each once', () => {
     const submit = start();
     for (const sequence of [5, 3, 1, 2, 4]) expect(submit({ sequence }), `${sequence}`).toEqual(counted(3));
