@@ -6,7 +6,8 @@
  * of the array are gaps.
  */
 
-import type { LogMessage } from './log.ts';
+import { keysWithoutRoom } from './log-room.ts';
+import type { LogAppend, LogMessage } from './log.ts';
 
 /** What a data folder copied aside holds. */
 export interface LogSnapshot {
@@ -67,6 +68,11 @@ export class CompactedLog {
     this.#bytes -= freed;
     this.#closeGaps();
     return true;
+  }
+
+  /** The keys that there is no room for. */
+  refused(messages: readonly LogAppend[]): string[] {
+    return keysWithoutRoom(messages, { bytes: this.#bytes, bytesMax: this.#bytesMax, has: (key) => this.#byKey.has(key) }, cost);
   }
 
   /** The removal has a sequence of its own, so that the end never goes back to one that was read. */
@@ -143,6 +149,6 @@ function nextIncarnation(): string {
   return `memory-${incarnations}`;
 }
 
-function cost({ key, payload }: LogMessage): number {
+function cost({ key, payload }: LogAppend): number {
   return key.length + payload.length + OVERHEAD_BYTES;
 }

@@ -28,7 +28,7 @@ export interface DocumentKind {
 /** Of all kinds together, in one log: 100,000 policies and what goes beside them. */
 export const DOCUMENTS_MAX = 110_000;
 /** Merging doubles what is bounded elsewhere, and a NATS server takes 1 MB. */
-export const DOCUMENT_BYTES_MAX = 512 * 1024;
+export const LOGGED_DOCUMENT_BYTES_MAX = 512 * 1024;
 
 const TOKEN_PATTERN = /^[A-Za-z0-9_-]+$/;
 const KEY_PATTERN = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$/;

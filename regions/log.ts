@@ -23,9 +23,20 @@ export interface LogPosition {
   readonly sequence: number;
 }
 
-/** The log cannot be reached or refused for now. Trying again is right. */
+/** The log cannot be reached, or what became of a call is not known. Opening it and trying again is right. */
 export class LogUnavailable extends Error {
   override readonly name = 'LogUnavailable';
+}
+
+/** The log answers, and does not take these keys as they are: it has no room for them. Trying much later is right. */
+export class LogRefused extends Error {
+  override readonly name = 'LogRefused';
+  readonly keys: readonly string[];
+
+  constructor(log: string, keys: readonly string[]) {
+    super(`${log} does not take ${keys.length} messages, ${keys[0]} among them: it is full, or they are too large`);
+    this.keys = keys;
+  }
 }
 
 /** Another process writes this log: two regions with one identity. Trying again is wrong. */
@@ -50,6 +61,15 @@ export function assertKey(key: string): void {
   if (key.length > KEY_CHARACTERS_MAX || !KEY_PATTERN.test(key)) throw new MalformedKey(key);
 }
 
+export interface LogAppend {
+  readonly key: string;
+  readonly payload: Uint8Array;
+  /** It may be a new key in the part that is reserved, too. */
+  readonly usesReserve?: boolean;
+}
+
+/** How often in a row a writer may find, before its first append, that another was faster. */
+export const OVERTAKEN_MAX = 3;
 export interface LogWriter {
   /**
    * Connects, creates the log when it does not exist, and visits every message kept, oldest first.
@@ -63,10 +83,10 @@ export interface LogWriter {
   /**
    * Appends messages in order and resolves when the log has acknowledged all of them.
    * After a rejection any subset may have been kept; messages are absolute, so appending again is right,
-   * after `open`.
-   * @throws LogUnavailable, LogFenced, MalformedKey
+   * after `open`. After `LogRefused` the log is still open, and has kept none of the keys named, nor what stood behind them.
+   * @throws LogUnavailable, LogRefused, LogFenced, MalformedKey
    */
-  append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void>;
+  append(messages: readonly LogAppend[]): Promise<void>;
 
   /**
    * Removes keys: once resolved the log keeps nothing of them, and readers that have not read them never

@@ -8,14 +8,12 @@
  */
 
 import { CompactedLog, type LogSnapshot } from './compacted-log.ts';
-import { LogFenced, LogUnavailable, assertKey } from './log.ts';
-import type { LogMessage, LogPosition, LogReader, LogWriter } from './log.ts';
+import { LogFenced, LogRefused, LogUnavailable, OVERTAKEN_MAX, assertKey } from './log.ts';
+import type { LogAppend, LogMessage, LogPosition, LogReader, LogWriter } from './log.ts';
 import { MemoryLogReader, type Connected, type Link, type ReadableServer } from './memory-reader.ts';
 import type { Runtime } from './runtime.ts';
 
 const LOG_BYTES_MAX = 256 * 1024 * 1024;
-/** How often in a row a writer may find, before its first append, that another was faster. */
-const OVERTAKEN_MAX = 3;
 
 export interface MemoryLink {
   /** Whose log it carries. */
@@ -137,19 +135,23 @@ class MemoryServer implements MemoryLogControl, ReadableServer {
     this.#keptOfNextAppend = kept;
   }
 
-  /** @throws LogUnavailable */
-  append(writer: LogWriter, messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): void {
+  /** @throws LogUnavailable, LogRefused */
+  append(writer: LogWriter, messages: readonly LogAppend[]): void {
     const kept = this.#keptOfNextAppend ?? messages.length;
     const failing = this.#keptOfNextAppend !== null;
     this.#keptOfNextAppend = null;
-    let full = false;
-    for (const { key, payload } of messages.slice(0, kept)) {
-      full = !this.log.append(key, payload);
-      if (full) break;
-      this.lastWriter = writer;
+    let refused = failing ? [] : this.log.refused(messages);
+    if (refused.length === 0) {
+      for (const { key, payload } of messages.slice(0, kept)) {
+        if (!this.log.append(key, payload)) {
+          refused = [key];
+          break;
+        }
+        this.lastWriter = writer;
+      }
+      for (const reader of this.connected) reader.appended();
     }
-    for (const reader of this.connected) reader.appended();
-    if (full) throw new LogUnavailable(`the log of ${this.region} is full`);
+    if (refused.length > 0) throw new LogRefused(`the log of ${this.region}`, refused);
     if (failing) throw new LogUnavailable(`the log of ${this.region} did not acknowledge`);
   }
 
@@ -194,7 +196,7 @@ class MemoryLogWriter implements LogWriter {
     return { position, intact };
   }
 
-  async append(messages: readonly { readonly key: string; readonly payload: Uint8Array }[]): Promise<void> {
+  async append(messages: readonly LogAppend[]): Promise<void> {
     for (const { key } of messages) assertKey(key);
     this.#write(() => this.#server.append(this, messages), messages.length > 0);
   }
@@ -208,7 +210,7 @@ class MemoryLogWriter implements LogWriter {
     this.#connection = null;
   }
 
-  /** @throws LogUnavailable, LogFenced */
+  /** @throws LogUnavailable, LogRefused, LogFenced */
   #write(change: () => void, holds: boolean): void {
     const { log, available, outages } = this.#server;
     if (!available || this.#connection !== outages || this.#known === null) {
@@ -224,9 +226,15 @@ class MemoryLogWriter implements LogWriter {
     try {
       change();
     } catch (error) {
-      this.#connection = null;
+      if (error instanceof LogRefused) this.#wrote(log.lastSequence > this.#known.sequence);
+      else this.#connection = null;
       throw error;
     }
+    this.#wrote(holds);
+  }
+
+  #wrote(holds: boolean): void {
+    const { log } = this.#server;
     this.#known = { incarnation: log.incarnation, sequence: log.lastSequence };
     this.#overtaken = 0;
     if (holds) this.#holds = true;

@@ -1,6 +1,6 @@
 /**
- * The NATS driver: everything that Ovation asks of a nats-server. With `nats-publisher.ts` and
- * `nats-worker.ts` it is all that knows the library. One connection, no reconnecting: a doubt of any
+ * The NATS driver: everything that Ovation asks of a nats-server. With `nats-publisher.ts`, `nats-pull.ts`,
+ * `nats-worker.ts` and `nats-probe.ts` it is all that knows the library or the protocol. One connection, no reconnecting: a doubt of any
  * kind ends a call (`NatsUnavailable`) or the connection (`closed`), and the caller, who knows its own
  * position, connects again and goes on from it.
  *
@@ -13,11 +13,11 @@ import { connect, createInbox, nanos, nuid } from '@nats-io/transport-node';
 import type { NatsConnection as Core } from '@nats-io/transport-node';
 import { probe } from './nats-probe.ts';
 import { HandlerFailed, Pull, type PullHandler } from './nats-pull.ts';
-import { NatsUnavailable, Publisher, unavailable, type PublishOptions, type Published } from './nats-publisher.ts';
+import { NatsUnavailable, Publisher, TIMEOUT_MS, unavailable, type PublishOptions, type Published } from './nats-publisher.ts';
 import { workOff, type WorkOptions } from './nats-worker.ts';
 import type { NatsAddress } from './topology.ts';
 
-export { NatsUnavailable, NatsWrongSequence } from './nats-publisher.ts';
+export { NatsRefused, NatsUnavailable, NatsWrongSequence } from './nats-publisher.ts';
 
 export interface StreamSpec {
   readonly name: string;
@@ -38,6 +38,9 @@ export interface StreamState {
   readonly created: string;
   readonly lastSequence: number;
   readonly messages: number;
+  readonly bytes: number;
+  /** Infinity when it has no limit. */
+  readonly bytesMax: number;
 }
 
 export interface StoredMessage {
@@ -54,7 +57,7 @@ export interface NatsConnection {
   readonly serverVersion: string;
   /** Resolves when the connection has ended, for whatever reason. */
   readonly closed: Promise<void>;
-  /** Creates the stream, or changes the limits of the existing one. */
+  /** Creates the stream, or changes the limits of the existing one; never makes it smaller: an operator may have enlarged it. */
   ensureStream(spec: StreamSpec): Promise<StreamState>;
   /** Null when there is no such stream. */
   streamState(name: string): Promise<StreamState | null>;
@@ -90,19 +93,18 @@ export interface NatsConnection {
   follow(stream: string, fromSequence: number, onBatch: (messages: StoredMessage[]) => void, signal: AbortSignal): Promise<void>;
   /**
    * Works off a work queue: hands over up to `batchMax` messages at a time, one call at a time, and
-   * acknowledges them when `handle` resolves; when it rejects they come again after `retryMs` (2 s).
-   * At least once. Resolves when aborted, after the call in progress.
+   * acknowledges them when `handle` resolves; when it rejects they come again after `retryMs` (2 s), and so do
+   * those that it has postponed. At least once. Resolves when aborted, after the call in progress.
    */
   work(
     stream: string,
     durable: string,
-    handle: (messages: StoredMessage[]) => Promise<void>,
+    handle: (messages: StoredMessage[], postpone: (message: StoredMessage) => void) => Promise<void>,
     options: WorkOptions,
   ): Promise<void>;
   close(): Promise<void>;
 }
 
-const TIMEOUT_MS = 2_000;
 const FOLLOW_BATCH_MAX = 10_000;
 const FOLLOW_HEARTBEAT_MS = 1_000;
 /** A replay may end with a heartbeat, when the last messages were removed: it shall not wait long for it. */
@@ -157,6 +159,7 @@ class Connection implements NatsConnection {
     try {
       const existing = await this.#info(spec.name);
       if (existing === null) return stateOf(await this.#manager.streams.add(wanted));
+      if (bytesMaxOf(existing) > spec.maxBytes) wanted.max_bytes = existing.config.max_bytes;
       const same = Object.entries(wanted).every(
         ([key, value]) => JSON.stringify(existing.config[key as keyof StreamConfig]) === JSON.stringify(value),
       );
@@ -281,7 +284,12 @@ class Connection implements NatsConnection {
     }));
   }
 
-  work(stream: string, durable: string, handle: (messages: StoredMessage[]) => Promise<void>, options: WorkOptions): Promise<void> {
+  work(
+    stream: string,
+    durable: string,
+    handle: (messages: StoredMessage[], postpone: (message: StoredMessage) => void) => Promise<void>,
+    options: WorkOptions,
+  ): Promise<void> {
     return workOff(this.#core, this.#manager, stream, durable, handle, options);
   }
 
@@ -363,6 +371,10 @@ function ephemeral(fromSequence: number): Partial<ConsumerConfig> {
 }
 
 function stateOf(info: StreamInfo): StreamState {
-  const { last_seq, messages } = info.state;
-  return { created: info.created, lastSequence: last_seq, messages };
+  const { last_seq, messages, bytes } = info.state;
+  return { created: info.created, lastSequence: last_seq, messages, bytes, bytesMax: bytesMaxOf(info) };
+}
+
+function bytesMaxOf({ config }: StreamInfo): number {
+  return config.max_bytes < 0 ? Infinity : config.max_bytes;
 }

@@ -10,7 +10,12 @@ import type { Msg, MsgHdrs, NatsConnection as Core } from '@nats-io/transport-no
 
 /** The server cannot be reached, did not answer in time, or refused. Nothing is known of what was asked. */
 export class NatsUnavailable extends Error {
-  override readonly name = 'NatsUnavailable';
+  override readonly name: string = 'NatsUnavailable';
+}
+
+/** The server has answered that it does not store the message, for want of room: the connection is as good as before. */
+export class NatsRefused extends NatsUnavailable {
+  override readonly name = 'NatsRefused';
 }
 
 /** The stream's last sequence is not the expected one: the message was not stored. */
@@ -38,10 +43,13 @@ interface Pending {
   reject(error: Error): void;
 }
 
-const TIMEOUT_MS = 2_000;
+/** Of a request, when nothing else is said. */
+export const TIMEOUT_MS = 2_000;
 const DEADLINE_GRAIN_MS = 100;
 const OUTSTANDING_MAX = 65_536;
 const WRONG_LAST_SEQUENCE = 10_071;
+/** The account's or the server's storage is used up; the message, or what the stream holds, would be too large. */
+const REFUSALS = new Set([10_002, 10_023, 10_054, 10_077]);
 
 export class Publisher {
   readonly #core: Core;
@@ -87,7 +95,10 @@ export class Publisher {
     const answer = parseAcknowledgement(message);
     if ('sequence' in answer) pending.resolve(answer);
     else if (answer.code === WRONG_LAST_SEQUENCE) pending.reject(new NatsWrongSequence(answer.reason));
-    else pending.reject(new NatsUnavailable(`publish to ${pending.subject}: ${answer.reason}`));
+    else {
+      const Refusal = REFUSALS.has(answer.code) ? NatsRefused : NatsUnavailable;
+      pending.reject(new Refusal(`publish to ${pending.subject}: ${answer.reason}`));
+    }
   }
 
   #reject(which: (pending: Pending) => boolean, why: string): void {

@@ -30,7 +30,7 @@ export async function workOff(
   manager: JetStreamManager,
   stream: string,
   durable: string,
-  handle: (messages: PulledMessage[]) => Promise<void>,
+  handle: (messages: PulledMessage[], postpone: (message: object) => void) => Promise<void>,
   { batchMax, signal, retryMs = 2_000 }: WorkOptions,
 ): Promise<void> {
   await ensureConsumer(manager, stream, durable);
@@ -58,8 +58,11 @@ export async function workOff(
       const batch = queue;
       queue = [];
       pull.refill();
-      const verdict = await handle(batch).then(() => '+ACK', () => `-NAK {"delay": ${nanos(retryMs)}}`);
-      answer(core, batch, verdict);
+      const postponed = new Set<object>();
+      const isHandled = await handle(batch, (message) => postponed.add(message)).then(() => true, () => false);
+      const again = batch.filter((message) => !isHandled || postponed.has(message));
+      answer(core, batch.filter((message) => !again.includes(message)), '+ACK');
+      answer(core, again, `-NAK {"delay": ${nanos(retryMs)}}`);
     }
     await pull.ended;
   } catch (error) {

@@ -8,7 +8,7 @@
 
 import {
   DOCUMENTS_MAX,
-  DOCUMENT_BYTES_MAX,
+  LOGGED_DOCUMENT_BYTES_MAX,
   DocumentHashes,
   hashDocument,
   isDocumentKey,
@@ -42,6 +42,8 @@ const EXPIRED_PER_CALL_MAX = 1_000;
 export class OwnDocuments {
   readonly #parts: OwnDocumentsParts;
   readonly #dirty = new Set<string>();
+  /** Those that the log has no room for. */
+  readonly #refused = new Set<string>();
   #logged = new DocumentHashes();
   /** Keys that the log says are gone, and since when; the oldest first. */
   #tombstones = new Map<string, number>();
@@ -54,6 +56,11 @@ export class OwnDocuments {
 
   /** Documents that the log lacks. */
   get waiting(): number {
+    return this.untried + this.#refused.size;
+  }
+
+  /** Of these, such as it has not refused. */
+  get untried(): number {
     return this.#dirty.size + this.#inFlight;
   }
 
@@ -104,13 +111,16 @@ export class OwnDocuments {
   opened(): number {
     this.#recovered = true;
     this.#dirty.clear();
+    this.#refused.clear();
     for (const [name, kind] of this.#parts.kinds) {
       for (const key of kind.keys()) {
-        if (isDocumentKey(key) && kindOf(key) === name && !this.#isLogged(key, this.#read(key))) this.mark(key);
+        if (!isDocumentKey(key) || kindOf(key) !== name) continue;
+        const bytes = this.#readable(key);
+        if (bytes !== undefined && !this.#isLogged(key, bytes)) this.mark(key);
       }
     }
     // Of kinds that this build does not know nothing is taken away.
-    for (const key of this.#logged.keys()) if (this.#parts.kinds.has(kindOf(key)) && this.#read(key) === null) this.mark(key);
+    for (const key of this.#logged.keys()) if (this.#parts.kinds.has(kindOf(key)) && this.#readable(key) === null) this.mark(key);
     return this.#dirty.size;
   }
 
@@ -122,6 +132,7 @@ export class OwnDocuments {
     for (const key of this.#dirty) {
       if (bytesTaken >= this.#parts.bytesPerTurnMax) break;
       this.#dirty.delete(key);
+      if (this.#refused.has(key)) continue;
       const bytes = this.#readable(key);
       if (bytes === undefined || this.#isLogged(key, bytes)) continue;
       const reason = bytes === null ? null : this.#unfit(key, bytes, changes.size);
@@ -134,7 +145,7 @@ export class OwnDocuments {
       bytesTaken += key.length + (bytes?.length ?? 0);
     }
     this.#inFlight = versions.length;
-    return { versions, changes, digest: this.#dirty.size === 0 ? this.#logged.digestWith(changes) : null };
+    return { versions, changes, digest: this.#dirty.size + this.#refused.size === 0 ? this.#logged.digestWith(changes) : null };
   }
 
   published({ changes }: DocumentBatch, now: number): void {
@@ -150,9 +161,23 @@ export class OwnDocuments {
     }
   }
 
-  failed({ changes }: DocumentBatch): void {
+  /** The log did not take the batch; those that it has no room for are set aside until `retry`. */
+  failed({ changes }: DocumentBatch, hasNoRoomFor: (key: string) => boolean = () => false): void {
     this.#inFlight = 0;
-    for (const key of changes.keys()) this.#dirty.add(key);
+    for (const key of changes.keys()) {
+      if (!hasNoRoomFor(key)) {
+        this.#dirty.add(key);
+        continue;
+      }
+      this.#refused.add(key);
+      this.#parts.refuse(key, 'the own log has no room for it');
+    }
+  }
+
+  /** What was set aside is tried again. */
+  retry(): void {
+    for (const key of this.#refused) this.#dirty.add(key);
+    this.#refused.clear();
   }
 
   /** Removed documents that the log need not tell of any more, some at a time. */
@@ -172,7 +197,7 @@ export class OwnDocuments {
   }
 
   #unfit(key: string, bytes: Uint8Array, taken: number): string | null {
-    if (bytes.length > DOCUMENT_BYTES_MAX) return `a document of ${bytes.length} bytes`;
+    if (bytes.length > LOGGED_DOCUMENT_BYTES_MAX) return `a document of ${bytes.length} bytes`;
     return this.#logged.size + taken >= DOCUMENTS_MAX && !this.#logged.has(key) ? 'too many documents' : null;
   }
 

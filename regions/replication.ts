@@ -9,7 +9,7 @@ import { regionOf, type ActorId } from '../crdt/actor.ts';
 import type { Ledger } from '../crdt/ledger.ts';
 import { MalformedRow, decodeRow, type Row } from '../crdt/row.ts';
 import type { BackoffLimits } from './backoff.ts';
-import { DOCUMENT_BYTES_MAX, documentKinds, type DocumentKind } from './documents.ts';
+import { LOGGED_DOCUMENT_BYTES_MAX, documentKinds, type DocumentKind } from './documents.ts';
 import { MalformedHeartbeat, decodeHeartbeat, type Heartbeat } from './heartbeat.ts';
 import type { LogMessage } from './log.ts';
 import type { Log, Runtime } from './runtime.ts';
@@ -27,6 +27,8 @@ export interface ReplicationOptions {
   readonly documentBytesPerTickMax: number;
   /** Rows of forgotten streams removed from the own log in one turn, in which nothing is published. */
   readonly removalsPerTickMax: number;
+  /** How often what the own log has refused, because it is full, is tried again. */
+  readonly refusedRetryMs: number;
   /** How long the log says that a document is gone. */
   readonly tombstoneMs: number;
   readonly heartbeatMs: number;
@@ -44,6 +46,7 @@ export const REPLICATION_DEFAULTS: ReplicationOptions = Object.freeze({
   custodyRowsPerTickMax: 256,
   documentBytesPerTickMax: 256 * 1024,
   removalsPerTickMax: 256,
+  refusedRetryMs: 30_000,
   tombstoneMs: 3_600_000,
   heartbeatMs: 1000,
   viewersForgottenMs: 10_000,
@@ -65,6 +68,8 @@ export interface ReplicationStats {
   /** Documents, own or a peer's, that were too large or too many, or whose owner failed. */
   documentsRefused: number;
   appendFailures: number;
+  /** Messages that the own log, which answered, had no room for, as often as they were tried. */
+  keysRefused: number;
   /** Times that the own log was opened, the first included. */
   opens: number;
   /** Times that the own log had lost acknowledged messages. */
@@ -148,7 +153,7 @@ export function createReplication(parts: ReplicationParts, options: ReplicationO
       if (key === null) return refuse(from, message.key, 'unknown key');
       if (key.kind === 'document') {
         const bytes = message.payload;
-        return bytes.length > DOCUMENT_BYTES_MAX ? refuse(from, message.key, 'too large') : { ...key, bytes };
+        return bytes.length > LOGGED_DOCUMENT_BYTES_MAX ? refuse(from, message.key, 'too large') : { ...key, bytes };
       }
       try {
         if (key.kind === 'heartbeat') return { kind: 'heartbeat', heartbeat: decodeHeartbeat(from, message.payload) };
@@ -204,6 +209,7 @@ function emptyStats(): ReplicationStats {
     documentsReceived: 0,
     documentsRefused: 0,
     appendFailures: 0,
+    keysRefused: 0,
     opens: 0,
     losses: 0,
     messagesReceived: 0,

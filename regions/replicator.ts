@@ -32,8 +32,10 @@ export interface Replicator {
   /** Joins what the own log holds, documents included; tries until it can, or until stopped. */
   recover(): Promise<void>;
   start(): void;
-  /** Publishes what is left, for a bounded time, and lets go of the logs. */
+  /** Publishes what is left, for a bounded time, if it was started and not fenced, and lets go of the logs. */
   stop(): Promise<void>;
+  /** Another process has taken the place of this one: from now on nothing is published [REP-28]. */
+  fence(): void;
   /** Of each peer, the time since its last message in milliseconds; null when it never spoke. */
   staleness(): Record<string, number | null>;
   /** Viewers of a stream in the peer regions, as far as known. */
@@ -42,6 +44,8 @@ export interface Replicator {
   rowsWaiting(): number;
   /** At least the age of the oldest of them in milliseconds; 0 when there are none. */
   oldestDirtyMs(): number;
+  /** The same without those that the own log has no room for. */
+  oldestUntriedMs(): number;
   /** Since the own log took something, in milliseconds: heartbeats are due each `heartbeatMs`. */
   silentMs(): number;
   /**
@@ -85,7 +89,8 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
   const finish = async (deadline: AbortController): Promise<void> => {
     try {
       await Promise.all([recovering, running]);
-      if (publisher.recovered) await publisher.flush(deadline.signal);
+      // Who was never started may have been followed already, and knows too little to say what is gone.
+      if (running !== null) await publisher.flush(deadline.signal);
     } catch (error) {
       log.error({ error }, 'could not finish replicating');
     }
@@ -114,6 +119,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
       if (publisher.rowsWaiting > 0) log.warn({ rows: publisher.rowsWaiting }, 'stopped before the own log held every row');
       await publisher.close();
     },
+    fence: () => publisher.fence(),
     staleness: () => Object.fromEntries(Array.from(followers, ([peer, follower]) => [peer, follower.stalenessMs()])),
     viewers(stream) {
       let viewers = 0;
@@ -122,6 +128,7 @@ export function createReplicator(parts: ReplicatorParts): Replicator {
     },
     rowsWaiting: () => publisher.rowsWaiting,
     oldestDirtyMs: () => publisher.oldestDirtyMs(),
+    oldestUntriedMs: () => publisher.oldestUntriedMs(),
     silentMs: () => publisher.silentMs(),
     markDocument: (key) => publisher.markDocument(key),
     holdsDocument: (key) => publisher.holdsDocument(key),

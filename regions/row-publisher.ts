@@ -5,7 +5,8 @@
  * slower and never lets anything pile up. One append is in flight at a time, all of it encoded in one
  * turn of the event loop, so a heartbeat that ends a batch with no row left over describes exactly what
  * the log holds. Whenever the log is opened, every row that it lacks is published again: what a broker
- * lost, for whatever reason, it is given anew. What it holds of forgotten streams is removed from it.
+ * lost, for whatever reason, it is given anew. What it holds of forgotten streams is removed from it. What the log
+ * refuses because it is full is set aside and tried again later, and holds up nothing else [REP-27].
  */
 
 import { regionOf, type ActorId } from '../crdt/actor.ts';
@@ -14,12 +15,16 @@ import { encodeRow } from '../crdt/row.ts';
 import type { StreamId } from '../crdt/ids.ts';
 import { backoffMs } from './backoff.ts';
 import { encodeHeartbeat, type HeardOf } from './heartbeat.ts';
-import { LogFenced, type LogWriter } from './log.ts';
+import { LogFenced, LogRefused, LogUnavailable, type LogAppend, type LogWriter } from './log.ts';
 import { OwnDocuments, type DocumentBatch } from './own-documents.ts';
+import { RefusedRows } from './refused-rows.ts';
 import type { Replication } from './replication.ts';
 import { sleep } from './runtime.ts';
 import { SurplusRows } from './surplus-rows.ts';
 import { HEARTBEAT_KEY, custodyKey, documentKey, rowKey } from './subjects.ts';
+
+/** After refusals; what is still refused then waits for the next turn. */
+const TRIES_PER_TURN_MAX = 8;
 
 export interface RowPublisherParts {
   readonly writer: LogWriter;
@@ -29,14 +34,18 @@ export interface RowPublisherParts {
   readonly onFenced: () => void;
 }
 
-interface Batch {
-  readonly messages: { readonly key: string; readonly payload: Uint8Array }[];
+/** What is taken out of the sets for one append. */
+interface Taken {
   readonly rows: readonly RowId[];
   readonly custody: readonly RowId[];
   readonly documents: DocumentBatch;
+  /** No row was left over but those that the log has refused. */
+  readonly isAll: boolean;
+}
+
+interface Batch extends Taken {
+  readonly messages: readonly LogAppend[];
   readonly heartbeat: boolean;
-  /** No row was left over. */
-  readonly whole: boolean;
 }
 
 export class RowPublisher {
@@ -45,6 +54,7 @@ export class RowPublisher {
   readonly #heard: () => readonly HeardOf[];
   readonly #dirty: DirtyRows;
   readonly #custody = new DirtyRows();
+  readonly #refused = new RefusedRows();
   readonly #documents: OwnDocuments;
   readonly #surplus: SurplusRows;
   #recovered = false;
@@ -56,7 +66,11 @@ export class RowPublisher {
   #heartbeatAt = -Infinity;
   /** The log holds everything that was counted before this time. */
   #wholeAt: number;
+  /** Or it has refused it. */
+  #triedAt: number;
   #openedAt = -Infinity;
+  /** When what the log has refused is tried again. */
+  #retryAt = -Infinity;
   #writtenAt: number;
 
   /** `heard` tells how far the peers were heard. */
@@ -74,6 +88,7 @@ export class RowPublisher {
     });
     this.#surplus = new SurplusRows(replication.region, replication.ledger);
     this.#wholeAt = replication.runtime.clock.now();
+    this.#triedAt = this.#wholeAt;
     this.#writtenAt = this.#wholeAt;
   }
 
@@ -83,6 +98,11 @@ export class RowPublisher {
 
   /** Rows that the log lacks. */
   get rowsWaiting(): number {
+    return this.#rowsUntried + this.#refused.size;
+  }
+
+  /** Of these, such as it has not refused. */
+  get #rowsUntried(): number {
     return this.#dirty.size + this.#rowsInFlight;
   }
 
@@ -116,6 +136,11 @@ export class RowPublisher {
     return this.rowsWaiting === 0 ? 0 : this.#replication.runtime.clock.now() - this.#wholeAt;
   }
 
+  /** The same without the rows that the log has refused. */
+  oldestUntriedMs(): number {
+    return this.#rowsUntried === 0 ? 0 : this.#replication.runtime.clock.now() - this.#triedAt;
+  }
+
   /** Since the log took something. Heartbeats are due all the time, so that a log that is away is known also when nobody taps. */
   silentMs(): number {
     return this.#replication.runtime.clock.now() - this.#writtenAt;
@@ -146,12 +171,17 @@ export class RowPublisher {
     }
   }
 
+  /** Another process has taken the place of this one: nothing more is published. */
+  fence(): void {
+    this.#fenced = true;
+  }
+
   /** Publishes what is left and a last heartbeat, trying until the signal is aborted. */
   async flush(signal: AbortSignal): Promise<void> {
     this.#heartbeatAt = -Infinity;
     while (!signal.aborted && !this.#fenced) {
       await this.#turn();
-      if (this.#isOpen && this.rowsWaiting + this.documentsWaiting === 0 && this.#heartbeatAt !== -Infinity) return;
+      if (this.#isOpen && this.#rowsUntried + this.#documents.untried === 0 && this.#heartbeatAt !== -Infinity) return;
       if (this.#failures > 0) await this.#pause(signal);
     }
   }
@@ -176,27 +206,69 @@ export class RowPublisher {
   async #turn(): Promise<void> {
     const { clock } = this.#replication.runtime;
     if (this.rowsWaiting === 0) this.#wholeAt = clock.now();
-    if (!this.#isOpen) return this.#open();
-    await this.#removeSurplus();
+    if (this.#rowsUntried === 0) this.#triedAt = clock.now();
+    if (!this.#isOpen) await this.#open();
     if (!this.#isOpen) return;
-    const batch = this.#compose();
-    if (batch.messages.length === 0) return;
-    const composedAt = clock.now();
-    this.#rowsInFlight = batch.rows.length;
+    await this.#removeSurplus();
+    if (!this.#isOpen || this.#fenced) return;
+    this.#retryRefused();
+    for (let tries = 0; tries < TRIES_PER_TURN_MAX; tries++) if (await this.#publishSome()) return;
+  }
+
+  /** False when the log has refused some, which are set aside: then the others may go at once. */
+  async #publishSome(): Promise<boolean> {
+    const composedAt = this.#replication.runtime.clock.now();
+    const taken = this.#take();
+    this.#rowsInFlight = taken.rows.length;
     try {
+      const batch = this.#compose(taken);
+      if (batch.messages.length === 0) return true;
       await this.#parts.writer.append(batch.messages);
       this.#published(batch, composedAt);
+      if (!batch.heartbeat) return true;
     } catch (error) {
-      for (const row of batch.rows) this.#dirty.mark(row);
-      for (const row of batch.custody) this.#custody.mark(row);
-      this.#documents.failed(batch.documents);
-      this.#replication.stats.appendFailures += 1;
-      this.#failed(error, 'could not append to the own log');
-      return;
+      return this.#notTaken(taken, error);
     } finally {
       this.#rowsInFlight = 0;
     }
-    if (batch.heartbeat) await this.#removeTombstones();
+    await this.#removeTombstones();
+    return true;
+  }
+
+  /** False when the log does take others. */
+  #notTaken(taken: Taken, error: unknown): boolean {
+    const { stats, log } = this.#replication;
+    const refused = new Set(error instanceof LogRefused ? error.keys : []);
+    if (refused.size > 0 && this.#refused.size === 0) log.error({ error }, 'the own log has no room for all that it lacks; the rest goes on');
+    this.#putBack(taken.rows, rowKey, this.#dirty, refused);
+    this.#putBack(taken.custody, custodyKey, this.#custody, refused);
+    this.#documents.failed(taken.documents, (key) => refused.has(documentKey(key)));
+    stats.keysRefused += refused.size;
+    if (refused.size > 0 && !refused.has(HEARTBEAT_KEY)) return false;
+    stats.appendFailures += 1;
+    this.#failed(error, 'could not append to the own log');
+    return true;
+  }
+
+  #putBack(rows: readonly RowId[], keyOf: (row: RowId) => string, into: DirtyRows, refused: ReadonlySet<string>): void {
+    for (const row of rows) {
+      const key = keyOf(row);
+      if (refused.has(key)) this.#refused.add(key, row);
+      else into.mark(row);
+    }
+  }
+
+  #retryRefused(): void {
+    const { runtime, options } = this.#replication;
+    const now = runtime.clock.now();
+    if (now < this.#retryAt) return;
+    this.#retryAt = now + options.refusedRetryMs;
+    this.#unrefuse();
+    this.#documents.retry();
+  }
+
+  #unrefuse(): void {
+    for (const row of this.#refused.take()) (regionOf(row.actor) === this.#replication.region ? this.#dirty : this.#custody).mark(row);
   }
 
   /** Some at a time, and nothing else is in flight meanwhile: what was removed does not come back. */
@@ -224,45 +296,60 @@ export class RowPublisher {
     }
   }
 
-  #compose(): Batch {
-    const { ledger, options, region, runtime } = this.#replication;
-    const now = runtime.clock.now();
-    const leftOverMs = now - Math.max(this.#wholeAt, this.#openedAt);
+  #take(): Taken {
+    const { options, runtime } = this.#replication;
+    const leftOverMs = runtime.clock.now() - Math.max(this.#triedAt, this.#openedAt);
     const rows = this.#dirty.take(leftOverMs > options.leftOverMs ? Infinity : options.rowsPerTickMax);
     const custody = this.#custody.take(options.custodyRowsPerTickMax);
-    const whole = this.#dirty.size === 0;
+    return {
+      rows: rows.filter((row) => !this.#refused.has(rowKey(row))),
+      custody: custody.filter((row) => !this.#refused.has(custodyKey(row))),
+      documents: this.#documents.take(),
+      isAll: this.#dirty.size === 0,
+    };
+  }
+
+  #compose(taken: Taken): Batch {
+    const { ledger, options, runtime } = this.#replication;
+    const now = runtime.clock.now();
     const heartbeat = now - this.#heartbeatAt >= options.heartbeatMs;
-    const messages: Batch['messages'] = [];
+    // Documents use the reserve: without them nobody could end streams, which is what makes room.
+    const documents: LogAppend[] = taken.documents.versions.map(({ key, bytes }) => ({ key: documentKey(key), payload: bytes, usesReserve: true }));
+    const messages: LogAppend[] = [];
     const add = (ids: readonly RowId[], keyOf: (id: RowId) => string): void => {
       for (const id of ids) {
         const row = ledger.row(id);
         if (row !== undefined) messages.push({ key: keyOf(id), payload: encodeRow(row) });
       }
     };
-    add(rows, rowKey);
-    add(custody, custodyKey);
-    const documents = this.#documents.take();
-    for (const { key, bytes } of documents.versions) messages.push({ key: documentKey(key), payload: bytes });
-    if (heartbeat) {
-      const payload = encodeHeartbeat({
-        at: now,
-        digest: whole ? ledger.regionDigest(region) : null,
-        actors: Array.from(this.#parts.currentActors().keys(), (actor) => [actor, ledger.sequence(actor)] as const),
-        viewers: [...this.#parts.ownViewers()],
-        ...(this.#replication.documents.size === 0 ? {} : { documents: documents.digest }),
-        ...(ledger.forgottenCount === 0 ? {} : { forgotten: ledger.forgottenDigest() }),
-        heard: this.#heard(),
-      });
-      messages.push({ key: HEARTBEAT_KEY, payload });
-    }
-    return { messages, rows, custody, documents, heartbeat, whole };
+    add(taken.rows, rowKey);
+    add(taken.custody, custodyKey);
+    if (!heartbeat) return { ...taken, messages: [...documents, ...messages], heartbeat };
+    const whole = taken.isAll && this.#refused.size === 0;
+    const word: LogAppend = { key: HEARTBEAT_KEY, payload: this.#encodeHeartbeat(now, whole, taken.documents.digest), usesReserve: true };
+    // After what it tells of, and before rows that it says nothing of.
+    return { ...taken, messages: whole ? [...documents, ...messages, word] : [...documents, word, ...messages], heartbeat };
+  }
+
+  #encodeHeartbeat(at: number, whole: boolean, documentsDigest: string | null): Uint8Array {
+    const { ledger, region, documents } = this.#replication;
+    return encodeHeartbeat({
+      at,
+      digest: whole ? ledger.regionDigest(region) : null,
+      actors: Array.from(this.#parts.currentActors().keys(), (actor) => [actor, ledger.sequence(actor)] as const),
+      viewers: [...this.#parts.ownViewers()],
+      ...(documents.size === 0 ? {} : { documents: documentsDigest }),
+      ...(ledger.forgottenCount === 0 ? {} : { forgotten: ledger.forgottenDigest() }),
+      heard: this.#heard(),
+    });
   }
 
   #published(batch: Batch, composedAt: number): void {
     const { stats, runtime } = this.#replication;
     this.#failures = 0;
     this.#writtenAt = runtime.clock.now();
-    if (batch.whole) this.#wholeAt = composedAt;
+    if (batch.isAll) this.#triedAt = composedAt;
+    if (batch.isAll && this.#refused.size === 0) this.#wholeAt = composedAt;
     if (batch.heartbeat) {
       this.#heartbeatAt = composedAt;
       stats.heartbeatsPublished += 1;
@@ -293,7 +380,6 @@ export class RowPublisher {
       // Closed meanwhile: an open that comes late must not stay open.
       if (this.#closed) return this.#parts.writer.close();
       this.#isOpen = true;
-      this.#failures = 0;
       this.#heartbeatAt = -Infinity;
       this.#openedAt = runtime.clock.now();
       stats.opens += 1;
@@ -309,6 +395,7 @@ export class RowPublisher {
   /** Makes exactly those own rows dirty that the log does not hold as we do. */
   #markWhatIsMissing(logged: ReadonlyMap<string, number>): number {
     const { ledger, region } = this.#replication;
+    this.#unrefuse();
     this.#dirty.take();
     for (const row of ledger.rows((actor) => regionOf(actor) === region)) {
       if ((logged.get(rowKey(row)) ?? -1) < row.sequence) this.#dirty.mark(row);
@@ -318,7 +405,8 @@ export class RowPublisher {
 
   #failed(error: unknown, what: string): void {
     const { log } = this.#replication;
-    this.#isOpen = false;
+    // A mistake of our own says nothing of the log: to read it again would not help.
+    if (error instanceof LogUnavailable || error instanceof LogFenced) this.#isOpen = false;
     this.#failures += 1;
     if (error instanceof LogFenced) {
       this.#fenced = true;

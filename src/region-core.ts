@@ -89,10 +89,24 @@ const FORGET_STREAMS_MS = 1_000;
 const ANY_STREAM = '' as StreamId;
 
 export function createRegionCore(parts: CoreParts): RegionCore {
-  const { region, shardCount, base, runtime, log, logReaders, windowQueue, windowStore, onFenced, options = {} } = parts;
+  const { region, shardCount, base, runtime, log, logReaders, windowQueue, windowStore, options = {} } = parts;
   const { record, level, observeFrameMs, observeCommitMs } = parts;
   const peers = [...logReaders.keys()];
   const startedAt = runtime.clock.now();
+  let isFenced = false;
+  const onFenced: CoreParts['onFenced'] = (by, reason) => {
+    isFenced = true;
+    replicator.fence();
+    parts.onFenced(by, reason);
+  };
+  /** What is done now and then must not end the process. */
+  const guarded = (doing: string, act: () => void) => (): void => {
+    try {
+      act();
+    } catch (error) {
+      log.error({ error }, `${doing} failed; it is tried again`);
+    }
+  };
   const ended = new EndedStreams((page) => replicator.markDocument(page));
   const plane = createControlPlane({
     base,
@@ -110,7 +124,8 @@ export function createRegionCore(parts: CoreParts): RegionCore {
     ledger,
     forget: (streams) => replicator.forget(streams),
     isLogged: (key) => replicator.holdsDocument(key),
-    derivedBefore: () => derivedBefore(),
+    // Rows that the own log has no room for must not keep streams from ending, which is what makes room.
+    derivedBefore: () => Math.min(windows.queuedBefore(), runtime.clock.now() - replicator.oldestUntriedMs()),
     clock: runtime.clock,
     log,
     graceMs: parts.endedGraceMs,
@@ -224,14 +239,17 @@ export function createRegionCore(parts: CoreParts): RegionCore {
     async start() {
       // Own rows first: the epochs of earlier lives are among them.
       await replicator.recover();
-      if (isStopped) return;
+      if (isStopped || isFenced) return;
       spreads.read(streamsWithPolicies(plane), (stream) => policyOf(stream).spread, policyOf(ANY_STREAM).spread);
       // Before shards read their journals back, in which streams stand that are over.
       ends.sweep();
-      cancels.push(runtime.timers.every(FORGET_STREAMS_MS, () => ends.sweep()), runtime.timers.every(COMPACT_POLICIES_MS, () => plane.compact()));
+      cancels.push(
+        runtime.timers.every(FORGET_STREAMS_MS, guarded('forgetting streams', () => ends.sweep())),
+        runtime.timers.every(COMPACT_POLICIES_MS, guarded('compacting policies', () => plane.compact())),
+      );
       await Promise.all(shards.map((shard) => shard.open()));
       await Promise.all(shards.map((shard) => shard.start()));
-      if (isStopped) return;
+      if (isStopped || isFenced) return;
       // What is pending is published before peers are heard, whose verdicts are about it.
       desk.start();
       replicator.start();

@@ -281,10 +281,15 @@ export function createControlPlane(parts: ControlPlaneParts): ControlPlane {
       const overBefore = clock.now() - OVER_MUTES_KEPT_MS;
       for (const [document, held] of documents) {
         if (held.content.mutes.size === 0) continue;
-        const admission = forgetMutes(held, overBefore);
-        if (admission === null) continue;
-        stats.compactions += 1;
-        hold(document, held.stream, admission, null);
+        try {
+          const admission = forgetMutes(held, overBefore);
+          if (admission === null) continue;
+          stats.compactions += 1;
+          hold(document, held.stream, admission, null);
+        } catch (error) {
+          refusalOf(error);
+          logRefusal(document, 'compaction', error);
+        }
       }
     },
   };

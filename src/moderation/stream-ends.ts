@@ -24,7 +24,7 @@ export interface StreamEndsParts {
   readonly forget: (streams: readonly StreamId[]) => void;
   /** Whether the own log holds a document as it is now. */
   readonly isLogged: (key: string) => boolean;
-  /** Whatever was committed before this time is where it belongs: rows in the own log, windows in their queue. */
+  /** Whatever was committed before this time is where it belongs: rows in the own log unless that has no room, windows in their queue. */
   readonly derivedBefore: () => number;
   readonly clock: Clock;
   readonly log: Log;

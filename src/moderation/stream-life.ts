@@ -28,7 +28,7 @@ interface Ended {
 
 export interface Reach {
   readonly now: number;
-  /** Whatever was committed before this time is where it belongs: rows in the own log, windows in their queue. */
+  /** Whatever was committed before this time is where it belongs: rows in the own log unless that has no room, windows in their queue. */
   readonly derivedBefore: number;
 }
 

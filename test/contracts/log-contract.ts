@@ -1,7 +1,7 @@
 /** What every adapter of the log port promises (rules LOG-1 to LOG-12, LOG-15, LOG-17). */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { LogFenced, LogUnavailable, MalformedKey } from '../../regions/log.ts';
+import { LogFenced, LogRefused, LogUnavailable, MalformedKey } from '../../regions/log.ts';
 import type { LogMessage, LogPosition, LogReader, LogVisitor, LogWriter } from '../../regions/log.ts';
 
 /** One region's log and one link to it, with the faults that every adapter can be made to have. */
@@ -102,6 +102,12 @@ export function logContract(adapter: string, createWorld: () => Promise<LogWorld
       const writer = newWriter(bytesMax);
       await writer.open(nobody);
       return writer;
+    }
+
+    async function refusalOf(appending: Promise<void>): Promise<LogRefused> {
+      const error: unknown = await appending.catch((refused: unknown) => refused);
+      expect(error).toBeInstanceOf(LogRefused);
+      return error as LogRefused;
     }
 
     async function kept(): Promise<LogMessage[]> {
@@ -420,10 +426,13 @@ export function logContract(adapter: string, createWorld: () => Promise<LogWorld
       const large = (key: string): Message => message(key, '1'.repeat(10_000));
       await writer.append(['a', 'b', 'c', 'd', 'e'].map(large));
       // To the last byte, so that there is no room to say that something was removed.
-      await expect(writer.append(Array.from({ length: 1_000 }, (_, index) => message(`x${index}`, '1')))).rejects.toThrow(LogUnavailable);
-      await writer.open(nobody);
-      await expect(writer.append([large('g')])).rejects.toThrow(LogUnavailable);
-      await writer.open(nobody);
+      const fill = Array.from({ length: 1_000 }, (_, index) => ({ ...message(`x${index}`, '1'), usesReserve: true }));
+      const { keys } = await refusalOf(writer.append(fill));
+      const refusedAt = fill.findIndex(({ key }) => key === keys[0]);
+      expect(keys).toHaveLength(1);
+      expect(refusedAt).toBeGreaterThan(0);
+      expect((await kept()).slice(5).map(({ key }) => key)).toEqual(fill.slice(0, refusedAt).map(({ key }) => key));
+      expect((await refusalOf(writer.append([large('g')]))).keys).toEqual(['g']);
       await writer.remove(['b', 'a']);
       await writer.append([large('g')]);
       expect((await kept()).map(({ key }) => key).filter((key) => !key.startsWith('x'))).toEqual(['c', 'd', 'e', 'g']);
@@ -431,16 +440,29 @@ export function logContract(adapter: string, createWorld: () => Promise<LogWorld
       await writer.append([large('h')]);
     });
 
-    test('[LOG-12] a full log refuses new keys, keeps what it has, and still takes new versions', async () => {
+    test('[LOG-12] a full log refuses new keys and says which, is still open, keeps what it has, and takes new versions', async () => {
       const writer = await openWriter(64 * 1024);
       const large = (key: string, fill: string): Message => message(key, fill.repeat(10_000));
       await writer.append(['a', 'b', 'c', 'd', 'e'].map((key) => large(key, '1')));
-      await expect(writer.append([large('f', '1'), large('g', '1')])).rejects.toThrow(LogUnavailable);
-      await writer.open(nobody);
+      expect((await refusalOf(writer.append([message('small', '1'), large('f', '1'), large('a', '2'), large('g', '1')]))).keys).toEqual(['f', 'g']);
       await writer.append([large('a', '2')]);
       const visited = new Map<string, string>();
       await writer.open(({ key, payload }) => visited.set(key, new TextDecoder().decode(payload.slice(0, 1))));
       expect([visited.get('a'), visited.get('b'), visited.has('g')]).toEqual(['2', '1', false]);
+    });
+
+    test('[LOG-12] keys that came one by one until there was no room left have as many next versions as they like', async () => {
+      const writer = await openWriter(64 * 1024);
+      const keys: string[] = [];
+      for (let refused: readonly string[] = []; refused.length === 0; ) {
+        const some = Array.from({ length: 20 }, (_, index) => `row.${keys.length + index}`);
+        refused = await writer.append(some.map((key) => message(key, 'x'.repeat(40)))).then(() => [], (error: LogRefused) => error.keys);
+        keys.push(...some.filter((key) => !refused.includes(key)));
+        if (refused.length > 0) await writer.append(keys.slice(-20).map((key) => message(key, 'x'.repeat(40))));
+      }
+      for (let round = 0; round < 30; round += 1) await writer.append(keys.map((key) => message(key, 'y'.repeat(40 + round / 3))));
+      await writer.append([{ ...message('heartbeat', '1'), usesReserve: true }]);
+      expect(await kept()).toHaveLength(keys.length + 1);
     });
   });
 }

@@ -8,6 +8,7 @@ import { Ledger } from '../../crdt/ledger.ts';
 import type { Clock } from '../../regions/runtime.ts';
 import { createControlPlane, type ControlPlane } from '../../src/moderation/control-plane.ts';
 import { EndedStreams } from '../../src/moderation/ended-streams.ts';
+import { streamDocument } from '../../src/moderation/policy-content.ts';
 import { DEFAULT_BASE } from '../../src/moderation/policy.ts';
 import { logKeyOf } from '../../src/moderation/policy-documents.ts';
 import { StreamEnds } from '../../src/moderation/stream-ends.ts';
@@ -58,12 +59,13 @@ export function lifeOf({ clock, mark, isLogged, forget, derivedBefore }: Surroun
   return { ledger, ended, plane, ends };
 }
 
-export function write(plane: ControlPlane, edit: (doc: Y.Doc) => void): void {
+export function write(plane: ControlPlane, edit: (doc: Y.Doc) => void, stream = DERBY): void {
+  const document = streamDocument(stream);
   const doc = new Y.Doc();
-  const state = plane.state(DERBY_DOCUMENT);
+  const state = plane.state(document);
   if (state !== null) Y.applyUpdate(doc, state);
   edit(doc);
-  expect(plane.apply(DERBY_DOCUMENT, Y.encodeStateAsUpdate(doc), 'ada')).toEqual({ kind: 'applied' });
+  expect(plane.apply(document, Y.encodeStateAsUpdate(doc), 'ada')).toEqual({ kind: 'applied' });
 }
 
 export function row(name: Name, epoch: number, sequence: number, stream = DERBY) {

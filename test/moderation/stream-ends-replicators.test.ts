@@ -15,9 +15,13 @@ import { ADA, DERBY, DERBY_DOCUMENT, GRACE_MS, NAMES, idsOf, lifeOf, row, silent
 /** Regions with real replicators, on a simulated network. */
 class Simulated {
   readonly runtime: SimulatedRuntime = createSimulatedRuntime(7);
-  readonly network = createMemoryNetwork(this.runtime);
+  readonly network;
   readonly lives = new Map<Name, Life & { readonly replicator: Replicator; stop(): Promise<void> }>();
   #epoch = 0;
+
+  constructor(logBytesMax?: number) {
+    this.network = createMemoryNetwork(this.runtime, logBytesMax === undefined ? {} : { logBytesMax });
+  }
 
   async boot(name: Name, options: Partial<ReplicationOptions> = {}): Promise<void> {
     const { clock, timers } = this.runtime;
@@ -27,7 +31,7 @@ class Simulated {
       mark: (key) => replicator.markDocument(key),
       isLogged: (key) => replicator.holdsDocument(key),
       forget: (streams) => replicator.forget(streams),
-      derivedBefore: () => clock.now() - replicator.oldestDirtyMs(),
+      derivedBefore: () => clock.now() - replicator.oldestUntriedMs(),
     });
     const replicator: Replicator = createReplicator({
       region: name,
@@ -129,6 +133,32 @@ describe('streams that end, on replicators', () => {
     expect(readAnew()).toEqual([0, 0, 0]);
     for (const { stop } of world.lives.values()) await stop();
     expect(runtime.pendingTimers).toBe(0);
+  });
+
+  it('[MOD-30] a log that is full is freed by ending streams: those whose rows it has, and those whose rows it has no room for', async () => {
+    const world = new Simulated(20_000);
+    const { runtime } = world;
+    for (const name of NAMES) await world.boot(name);
+    const { ledger, plane, replicator } = world.life('us');
+    let taps = 0;
+    const streams: StreamId[] = [];
+    while (replicator.stats.keysRefused === 0) {
+      streams.push(`s${streams.length}` as StreamId);
+      ledger.join(row('us', 1, (taps += 1), streams.at(-1)!));
+      await runtime.runFor(200);
+    }
+    await runtime.runFor(GRACE_MS);
+    const refused = streams.at(-1)!;
+    expect(replicator.rowsWaiting()).toBe(1);
+    for (const stream of [...streams.slice(0, 20), refused]) write(plane, (doc) => endStream(doc, { by: 'ada', at: runtime.clock.now() }), stream);
+    await runtime.runFor(2 * GRACE_MS + 2_000);
+    expect([streams[0]!, refused].map((stream) => ledger.hasForgotten(stream))).toEqual([true, true]);
+    // Nothing waits any more, so that taps are taken again; there is room once the documents are gone, too, and no more is said of them.
+    await runtime.runUntil(() => replicator.rowsWaiting() === 0, 35_000);
+    await runtime.runFor(DOCUMENT_GRACES * GRACE_MS + 25_000);
+    ledger.join(row('us', 1, (taps += 1), 'later' as StreamId));
+    await runtime.runUntil(() => world.life('eu').ledger.tally('later' as StreamId) !== undefined, 5_000);
+    for (const { stop } of world.lives.values()) await stop();
   });
 
   it('[MOD-35] whatever of an append is lost, a log always says that the stream ended: the document goes only after the list is there', async () => {

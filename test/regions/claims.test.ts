@@ -15,7 +15,7 @@ import {
   type Claim,
   type Verdict,
 } from '../../regions/claims.ts';
-import { DOCUMENT_BYTES_MAX, isDocumentKey } from '../../regions/documents.ts';
+import { LOGGED_DOCUMENT_BYTES_MAX, isDocumentKey } from '../../regions/documents.ts';
 
 const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/).filter((text) => text !== '__proto__');
 const numbered = {
@@ -77,7 +77,7 @@ describe('[CLAIM-8] pages of claims and verdicts', () => {
     const large = many((index) => `${index}`.padStart(64, 's'), 'x'.repeat(64)).map((one, index): Claim => {
       return { ...one, stream: `${index}`.padStart(64, 'x') as StreamId };
     });
-    expect(encodeClaims({ at: Date.now(), claims: large }).length).toBeLessThan(DOCUMENT_BYTES_MAX / 4);
+    expect(encodeClaims({ at: Date.now(), claims: large }).length).toBeLessThan(LOGGED_DOCUMENT_BYTES_MAX / 4);
     const usual = many((index) => `${index}`.padStart(22, 's'), 'derby');
     expect(encodeClaims({ at: Date.now(), claims: usual }).length / usual.length).toBeLessThan(40);
     const verdicts = usual.map(({ stream, session, sequence }): Verdict => ({ stream, session, sequence, verdict: 'keep', clamped: 0 }));

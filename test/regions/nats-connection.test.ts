@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { NatsUnavailable, NatsWrongSequence, connectNats } from '../../regions/nats-connection.ts';
+import { NatsRefused, NatsUnavailable, NatsWrongSequence, connectNats } from '../../regions/nats-connection.ts';
 import type { NatsConnection, StreamSpec } from '../../regions/nats-connection.ts';
 import type { NatsServer } from '../../src/cli/dev/nats-server.ts';
 import { natsAvailable, startNats } from '../support/nats.ts';
@@ -78,13 +78,16 @@ describe.skipIf(!natsAvailable)('nats connection', () => {
   test('what cannot be stored is refused at once: no stream, too large, a full stream', async () => {
     await expect(nats.publish('nowhere.a', bytes('1'))).rejects.toThrow(NatsUnavailable);
     await expect(nats.publish('journal.a', new Uint8Array(nats.maxPayload + 1))).rejects.toThrow(NatsUnavailable);
+    await nats.deleteStream(journal.name);
     await nats.ensureStream({ ...journal, maxBytes: 1_000 });
-    await expect(nats.publish('journal.a', new Uint8Array(2_000))).rejects.toThrow('maximum bytes exceeded');
+    const refusal: unknown = await nats.publish('journal.a', new Uint8Array(2_000)).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(NatsRefused);
+    expect(String(refusal)).toContain('maximum bytes exceeded');
   });
 
   test('a stream knows its life: another one after deletion, the same after new limits', async () => {
     const before = await nats.streamState('JOURNAL');
-    const resized = await nats.ensureStream({ ...journal, maxBytes: 1 << 20 });
+    const resized = await nats.ensureStream({ ...journal, maxBytes: 1 << 25 });
     expect(resized.created).toBe(before?.created);
     await nats.deleteStream('JOURNAL');
     expect(await nats.streamState('JOURNAL')).toBeNull();

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { LogUnavailable } from '../../regions/log.ts';
+import { LogRefused, LogUnavailable } from '../../regions/log.ts';
 import { connectNats, type NatsConnection } from '../../regions/nats-connection.ts';
 import { createNatsLogReader, createNatsLogWriter, logStream } from '../../regions/nats-log.ts';
 import { startLinkProxy } from '../../src/cli/dev/link-proxy.ts';
@@ -126,6 +126,33 @@ describe.skipIf(!natsAvailable)('nats', () => {
       const following = new Following(createNatsLogReader({ address: server.peerAddress, region: 'us' }), { ...position, sequence: 2 });
       await expect.poll(() => texts(following.messages)).toEqual(['a=2']);
       await following.stop();
+      await writer.close();
+    });
+
+    test('[LOG-12] a message that is larger than the server takes is refused alone, and the log stays open', async () => {
+      const writer = createNatsLogWriter({ address: server.address, region: 'us' });
+      await writer.open(() => {});
+      const huge = { key: 'huge', payload: new Uint8Array(await asRegion(async ({ maxPayload }) => maxPayload)) };
+      const refusal: unknown = await writer.append([message('a', '1'), huge]).catch((error: unknown) => error);
+      expect(refusal).toBeInstanceOf(LogRefused);
+      expect((refusal as LogRefused).keys).toEqual(['huge']);
+      await writer.append([message('a', '1')]);
+      await writer.close();
+    });
+
+    test('[LOG-18] a stream that was made larger stays so, and is filled', async () => {
+      const sized = { address: server.address, region: 'us', maxBytes: 64 * 1024 };
+      const writer = createNatsLogWriter(sized);
+      const large = Array.from({ length: 10 }, (_, index) => message(`row.${index}`, 'x'.repeat(10_000)));
+      await writer.open(() => {});
+      await expect(writer.append(large)).rejects.toThrow(LogRefused);
+      const enlarged = await asRegion((nats) =>
+        nats.ensureStream({ name: logStream('us'), subjects: ['log.us.>'], maxMessagesPerSubject: 1, maxBytes: 1 << 20, retention: 'limits', discard: 'new' }),
+      );
+      expect(enlarged.bytesMax).toBe(1 << 20);
+      await writer.open(() => {});
+      await writer.append(large);
+      expect((await asRegion((nats) => nats.streamState(logStream('us'))))?.bytesMax).toBe(1 << 20);
       await writer.close();
     });
 

@@ -1,7 +1,7 @@
 /** Documents beside the rows, on virtual time: merged by all or each region's own, lost, removed, given again. */
 
 import { afterEach, describe, expect, test } from 'vitest';
-import { DOCUMENT_BYTES_MAX } from '../../regions/documents.ts';
+import { LOGGED_DOCUMENT_BYTES_MAX } from '../../regions/documents.ts';
 import { REGIONS, World, type RegionProcess } from './replicator-world.ts';
 
 let world: World;
@@ -102,7 +102,7 @@ describe('a document', () => {
   test('[REP-19] that is too large is refused and holds up nothing else', async () => {
     world = await World.of(64);
     const us = world.process('us');
-    us.pages.put('page.huge', 'x'.repeat(DOCUMENT_BYTES_MAX + 1));
+    us.pages.put('page.huge', 'x'.repeat(LOGGED_DOCUMENT_BYTES_MAX + 1));
     us.pages.put('page.fits', 'x');
     world.count('us', 'derby', 'heart', 1);
     await world.converge();
@@ -261,7 +261,7 @@ describe('a document that was lost', () => {
     world = await World.of(83);
     world.tamper = (reader, _log, message) => {
       if (reader !== 'eu' || !message.key.startsWith('doc.page.')) return message;
-      return message.key.endsWith('a') ? { ...message, key: 'doc.page' } : { ...message, payload: new Uint8Array(DOCUMENT_BYTES_MAX + 1) };
+      return message.key.endsWith('a') ? { ...message, key: 'doc.page' } : { ...message, payload: new Uint8Array(LOGGED_DOCUMENT_BYTES_MAX + 1) };
     };
     const { pages, replicator } = world.process('eu');
     for (const page of ['a', 'b']) world.process('us').pages.put(`page.${page}`, '1');

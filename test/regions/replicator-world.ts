@@ -147,14 +147,14 @@ export class World {
   tamper: Tamper | null = null;
   readonly #options: Partial<ReplicationOptions>;
 
-  constructor(seed: number, options: Partial<ReplicationOptions> = {}) {
+  constructor(seed: number, options: Partial<ReplicationOptions> = {}, logBytesMax?: number) {
     this.runtime = createSimulatedRuntime(seed);
-    this.network = createMemoryNetwork(this.runtime);
+    this.network = createMemoryNetwork(this.runtime, logBytesMax === undefined ? {} : { logBytesMax });
     this.#options = options;
   }
 
-  static async of(seed: number, options?: Partial<ReplicationOptions>): Promise<World> {
-    const world = new World(seed, options);
+  static async of(seed: number, options?: Partial<ReplicationOptions>, logBytesMax?: number): Promise<World> {
+    const world = new World(seed, options, logBytesMax);
     for (const name of REGIONS) await world.boot(name);
     return world;
   }
