@@ -3,10 +3,11 @@
  *
  * Bounded in bytes; when full it refuses (`discard new`) instead of forgetting the oldest. A message
  * that cannot be read is set aside in a small stream of its own, counted and logged, and does not hold
- * up the others (WIN-6).
+ * up the others, nor does a stream for it that cannot be written (WIN-6). A connection in doubt is closed, so that
+ * the next `open` has another one (WIN-17).
  */
 
-import { connectNats, type NatsConnection, type StoredMessage } from '../../regions/nats-connection.ts';
+import { NatsRefused, NatsUnavailable, connectNats, type NatsConnection, type StoredMessage } from '../../regions/nats-connection.ts';
 import type { Log } from '../../regions/runtime.ts';
 import type { NatsAddress } from '../../regions/topology.ts';
 import { MalformedWindows, decodeWindows, encodeWindows } from './window-codec.ts';
@@ -70,21 +71,21 @@ class Queue implements WindowQueue {
       for (const { sequence } of published) if (this.#seen !== null) this.#seen.lastSequence = Math.max(this.#seen.lastSequence, sequence);
     } catch (error) {
       this.#depth = Math.max(0, this.#depth - records.length);
-      throw unavailable(error);
+      throw this.#failed(connection, error);
     }
   }
 
   async consume(store: (records: readonly WindowRecord[]) => Promise<void>, signal: AbortSignal): Promise<void> {
     const connection = this.#connected();
-    const handle = async (messages: StoredMessage[]): Promise<void> => {
-      const records = await this.#read(connection, messages);
+    const handle = async (messages: StoredMessage[], postpone: (message: StoredMessage) => void): Promise<void> => {
+      const records = await this.#read(connection, messages, postpone);
       if (records.length > 0) await store(records);
       this.#depth = Math.max(0, this.#depth - records.length);
     };
     try {
       await connection.work(this.#stream, CONSUMER, handle, { batchMax: MESSAGES_PER_STORE_MAX, signal, retryMs: REDELIVER_MS });
     } catch (error) {
-      throw unavailable(error);
+      throw this.#failed(connection, error);
     }
   }
 
@@ -107,8 +108,9 @@ class Queue implements WindowQueue {
   }
 
   async #open(): Promise<void> {
+    let connection: NatsConnection | null = this.#connection;
     try {
-      const connection = this.#connection ?? (await this.#connect());
+      connection ??= await this.#connect();
       // Also on a connection that lives: the stream may be what was lost.
       const { created, lastSequence } = await connection.ensureStream({
         name: this.#stream,
@@ -120,16 +122,18 @@ class Queue implements WindowQueue {
       const seen = this.#seen;
       if (seen !== null && (seen.created !== created || seen.lastSequence > lastSequence)) this.#losses += 1;
       this.#seen = { created, lastSequence };
-      await connection.ensureStream({
-        name: `${this.#stream}_MALFORMED`,
-        subjects: [`${this.#subject}.malformed`],
-        maxBytes: MALFORMED_BYTES_MAX,
-        retention: 'limits',
-        discard: 'old',
-      });
     } catch (error) {
-      throw unavailable(error);
+      throw this.#failed(connection, error);
     }
+  }
+
+  /** The server may hang, or be another one behind the same address: only a new connection tells. A refusal leaves no doubt. */
+  #failed(connection: NatsConnection | null, error: unknown): WindowQueueUnavailable {
+    if (error instanceof NatsUnavailable && !(error instanceof NatsRefused)) {
+      if (this.#connection === connection) this.#connection = null;
+      void connection?.close();
+    }
+    return unavailable(error);
   }
 
   async #connect(): Promise<NatsConnection> {
@@ -150,31 +154,50 @@ class Queue implements WindowQueue {
     return this.#connection;
   }
 
-  async #read(connection: NatsConnection, messages: readonly StoredMessage[]): Promise<WindowRecord[]> {
-    const state = await connection.streamState(this.#stream);
+  /** Postpones what can neither be read nor set aside. */
+  async #read(
+    connection: NatsConnection,
+    messages: readonly StoredMessage[],
+    postpone: (message: StoredMessage) => void,
+  ): Promise<WindowRecord[]> {
     const records: WindowRecord[] = [];
     for (const message of messages) {
       try {
         for (const record of decodeWindows(message.payload)) records.push(record);
       } catch (error) {
         if (!(error instanceof MalformedWindows)) throw error;
-        await this.#setAside(connection, message, error);
+        if (!(await this.#setAside(connection, message, error))) postpone(message);
       }
     }
-    // What lies behind this batch; acknowledgements may still be on their way, so messages are not counted.
+    // A figure for operators; windows do not wait for it.
+    const state = await connection.streamState(this.#stream).catch(() => null);
     const last = messages.at(-1)!.sequence;
-    const behind = Math.max(0, (state?.lastSequence ?? last) - last);
-    this.#depth = records.length + Math.round((records.length / messages.length) * behind);
+    // What lies behind this batch; acknowledgements may still be on their way, so messages are not counted.
+    if (state !== null) this.#depth = records.length + Math.round((records.length / messages.length) * Math.max(0, state.lastSequence - last));
     return records;
   }
 
-  async #setAside(connection: NatsConnection, message: StoredMessage, error: MalformedWindows): Promise<void> {
+  /** False when that failed, so that the message must come again. */
+  async #setAside(connection: NatsConnection, { payload, sequence }: StoredMessage, error: MalformedWindows): Promise<boolean> {
+    const { log } = this.#options;
+    const stream = `${this.#stream}_MALFORMED`;
+    const subject = `${this.#subject}.malformed`;
+    try {
+      await connection.publish(subject, payload).catch(async () => {
+        // Made when it is needed first.
+        await connection.ensureStream({ name: stream, subjects: [subject], maxBytes: MALFORMED_BYTES_MAX, retention: 'limits', discard: 'old' });
+        await connection.publish(subject, payload);
+      });
+    } catch (failure) {
+      log.warn({ error: failure, sequence, stream }, 'a message in the window queue cannot be read, and for now not be set aside');
+      return false;
+    }
     this.#malformed += 1;
-    await connection.publish(`${this.#subject}.malformed`, message.payload);
-    this.#options.log.error(
-      { error, sequence: message.sequence, bytes: message.payload.length, stream: `${this.#stream}_MALFORMED` },
+    log.error(
+      { error, sequence, bytes: payload.length, stream },
       'a message in the window queue cannot be read; it was set aside and its windows are missing from the database',
     );
+    return true;
   }
 }
 

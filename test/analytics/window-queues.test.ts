@@ -6,6 +6,7 @@ import { WindowQueueUnavailable } from '../../src/analytics/window-queue.ts';
 import type { WindowRecord } from '../../src/analytics/window-record.ts';
 import type { NatsServer } from '../../src/cli/dev/nats-server.ts';
 import { windowQueueContract } from '../contracts/window-queue-contract.ts';
+import { startFreezingLink } from '../support/freezing-link.ts';
 import { natsAvailable, startNats } from '../support/nats.ts';
 import { recordsOf } from './commits.ts';
 import { keptLog } from './kept-log.ts';
@@ -48,6 +49,57 @@ describe.skipIf(!natsAvailable)('with a nats-server', () => {
     await consumed;
     await connection.close();
     await queue.close();
+  });
+
+  it('[WIN-17] a message that can neither be read nor be set aside comes again alone, and is counted once it is set aside', async () => {
+    const { region, queue } = create();
+    await queue.open();
+    const connection = await connectNats(server.address, 'test');
+    // Whoever has the subject is full, so that nothing can be set aside.
+    await connection.ensureStream({ name: 'TAKEN', subjects: [`windows.${region}.malformed`], maxBytes: 1, retention: 'limits', discard: 'new' });
+    let stored = 0;
+    const ending = new AbortController();
+    const consumed = queue.consume(async (batch) => void (stored += batch.length), ending.signal);
+    await connection.publish(`windows.${region}`, Uint8Array.of(9, 9, 9));
+    await queue.publish(recordsOf(3));
+    await vi.waitFor(() => expect(stored).toBe(3));
+    await vi.waitFor(async () => expect((await connection.streamState(`WINDOWS_${region}`))?.messages).toBe(1));
+    expect(queue.malformed()).toBe(0);
+    await connection.deleteStream('TAKEN');
+    await vi.waitFor(() => expect(queue.malformed()).toBe(1), { timeout: 30_000 });
+    await vi.waitFor(async () => expect((await connection.streamState(`WINDOWS_${region}`))?.messages).toBe(0));
+    expect(stored).toBe(3);
+    ending.abort();
+    await consumed;
+    await Promise.all([connection.close(), queue.close()]);
+  });
+
+  it('[WIN-17] a connection on which a publish was not answered is replaced; one on which it was refused is not', async () => {
+    const link = await startFreezingLink(server.port);
+    const address = { ...server.address, url: `nats://127.0.0.1:${link.port}` };
+    const queue = createJetstreamWindowQueue({ region: `region${regions++}`, address, log: keptLog(), bytesMax: 64 * 1024 });
+    await queue.open();
+    await queue.publish(recordsOf(5));
+    const before = link.connections();
+    await expect(
+      (async () => {
+        for (;;) await queue.publish(recordsOf(1, 500));
+      })(),
+    ).rejects.toBeInstanceOf(WindowQueueUnavailable);
+    await queue.open();
+    expect(link.connections()).toBe(before);
+    link.freeze();
+    await expect(queue.publish(recordsOf(1))).rejects.toBeInstanceOf(WindowQueueUnavailable);
+    await queue.open();
+    expect(link.connections()).toBeGreaterThan(before);
+    let stored = 0;
+    const ending = new AbortController();
+    const consumed = queue.consume(async (batch) => void (stored += batch.length), ending.signal);
+    await vi.waitFor(() => expect(stored).toBeGreaterThan(5));
+    ending.abort();
+    await consumed;
+    await queue.close();
+    await link.close();
   });
 
   it('[WIN-16] a stream that is gone is told as a loss, once, and one that survives kill -9 is none', async () => {
