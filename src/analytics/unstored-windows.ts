@@ -65,6 +65,11 @@ export class UnstoredWindows {
     return oldest;
   }
 
+  /** Those in which something was committed before this time. */
+  *before(timeMs: number): Generator<ClosedWindow> {
+    for (const window of this.all()) if (window.committedIn < timeMs) yield window;
+  }
+
   /** All of them, the oldest first. */
   *all(): Generator<ClosedWindow> {
     for (const windows of this.#windows.values()) yield* windows;

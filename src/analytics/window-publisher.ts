@@ -25,6 +25,8 @@ const UNPUBLISHED_RECORDS_MAX = 200_000;
 /** The hot store keeps what the queue has not taken, and it is bounded too. */
 const UNPUBLISHED_AGE_MS_MAX = COMMIT_RETENTION_MS / 2;
 const STOP_ATTEMPTS_MAX = 4;
+/** What an empty queue took so long ago and the database has not is lost, though the queue knows of no loss: somebody may have emptied it. */
+const UNSTORED_MS_MAX = 3 * 60_000;
 
 export interface WindowPublisherOptions {
   readonly queue: WindowQueue;
@@ -69,6 +71,8 @@ export class WindowPublisher {
   #pending: ClosedWindow[] = [];
   /** Of the queue, as far as they were made good. */
   #losses = 0;
+  /** When unstored windows were looked through last. */
+  #lookedAt = -Infinity;
   /** Publishes that failed in a row. */
   #failures = 0;
   #opened = false;
@@ -146,6 +150,7 @@ export class WindowPublisher {
   #tick(): void {
     this.#close();
     this.#requeueLost();
+    this.#requeueMissing();
     if (this.#publishing !== null || this.#pending.length === 0) return;
     this.#publishing = this.#publishUntilEmpty().finally(() => {
       this.#publishing = null;
@@ -164,11 +169,26 @@ export class WindowPublisher {
     const { queue, log } = this.#options;
     if (queue.losses() === this.#losses) return;
     this.#losses = queue.losses();
+    const lost = this.#requeue(this.#unstored.all());
+    log.warn({ records: lost }, 'the window queue has lost what it held; it is given again what the database lacks');
+  }
+
+  /** Without it one window that got lost unseen would keep an actor's mark where it is for the rest of its life. */
+  #requeueMissing(): void {
+    const { queue, runtime, log } = this.#options;
+    const now = runtime.clock.now();
+    if (this.#pending.length > 0 || queue.depth() > 0 || now - this.#lookedAt < UNSTORED_MS_MAX) return;
+    this.#lookedAt = now;
+    const missing = this.#requeue(this.#unstored.before(now - UNSTORED_MS_MAX));
+    if (missing > 0) log.warn({ records: missing }, 'the window queue is empty and the database lacks what it took; it is given it again');
+  }
+
+  #requeue(windows: Iterable<ClosedWindow>): number {
     const waiting = new Set(this.#pending);
-    const lost = [...this.#unstored.all()].filter((window) => !waiting.has(window));
-    this.stats.requeuedRecords += lost.length;
-    log.warn({ records: lost.length }, 'the window queue has lost what it held; it is given again what the database lacks');
-    this.#enqueue(lost);
+    const requeued = [...windows].filter((window) => !waiting.has(window));
+    this.stats.requeuedRecords += requeued.length;
+    this.#enqueue(requeued);
+    return requeued.length;
   }
 
   #enqueue(windows: readonly ClosedWindow[]): void {

@@ -37,8 +37,13 @@ class FickleQueue implements WindowQueue {
   }
 
   lose(): void {
-    this.#waiting = [];
+    this.empty();
     this.#losses += 1;
+  }
+
+  /** By somebody else, without a sign. */
+  empty(): void {
+    this.#waiting = [];
   }
 
   malformed(): number {
@@ -52,7 +57,7 @@ class FickleQueue implements WindowQueue {
   async consume(): Promise<void> {}
 
   depth(): number {
-    return this.taken.length;
+    return this.#waiting.length;
   }
 
   async close(): Promise<void> {}
@@ -175,6 +180,29 @@ describe('the window publisher', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('[WIN-16] what somebody has taken out of the queue is given again once it is empty and minutes have passed, and the mark goes on', async () => {
+    const { runtime, queue, publisher } = start();
+    queue.storing = false;
+    await live(runtime, publisher, [tap(0), tap(1000)]);
+    await runtime.runFor(2000);
+    queue.empty();
+    queue.storing = true;
+    await live(runtime, publisher, [tap(10_000)]);
+    await runtime.runFor(120_000);
+    expect(publisher.storedBefore(ACTOR)).toBe(START_MS);
+    // As long as anything waits it may be that.
+    queue.storing = false;
+    await live(runtime, publisher, [tap(140_000)]);
+    await runtime.runFor(300_000);
+    expect(publisher.stats.requeuedRecords).toBe(0);
+    queue.store();
+    queue.storing = true;
+    await runtime.runFor(1000);
+    expect(publisher.stats).toMatchObject({ requeuedRecords: 2, unstoredRecords: 0 });
+    expect(publisher.storedBefore(ACTOR)).toBeGreaterThan(runtime.clock.now() - 2000);
+    await runtime.settle(publisher.stop());
   });
 
   it('[WIN-16] keeps no more of what is not stored than it may, and counts what is left to the queue alone', async () => {
