@@ -12,6 +12,7 @@ import type { WindowRecord } from './window-record.ts';
 import type { WindowStore } from './window-store.ts';
 
 const RETRY = { minMs: 100, maxMs: 5000 };
+const STOP_MS_MAX = 3_000;
 
 export interface PersisterOptions {
   readonly queue: WindowQueue;
@@ -54,10 +55,12 @@ export class Persister {
     this.#running = this.#run();
   }
 
-  /** Resolves when nothing is being stored any more; what was not acknowledged stays in the queue. */
+  /** Resolves when nothing is being stored any more, or the database hangs; what was not acknowledged stays in the queue. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#running;
+    const done = new AbortController();
+    void this.#running.finally(() => done.abort());
+    await sleep(this.#options.runtime.timers, STOP_MS_MAX, done.signal);
   }
 
   async #run(): Promise<void> {

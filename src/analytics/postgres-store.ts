@@ -3,9 +3,11 @@
  *
  * Rows are stored in bulk, `unnest` of arrays into an upsert that keeps the greatest value of each
  * field (WIN-8). Every call has a time limit and fails with `WindowStoreUnavailable`; whoever calls
- * tries again.
+ * tries again. Writing has connections of its own, and of readers only so many may wait: who asks for much history
+ * keeps others from reading at most, and no window from being stored (WIN-18).
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DatabaseError, Pool, type QueryResultRow } from 'pg';
 import type { StreamId } from '../../crdt/ids.ts';
 import type { Log } from '../../regions/runtime.ts';
@@ -22,12 +24,16 @@ import {
 } from './window-store.ts';
 import { windowRows, type WindowRow } from './window-rows.ts';
 
-const CONNECTIONS_MAX = 4;
+/** The persister, and the audit trail. */
+const WRITERS_MAX = 2;
+const READERS_MAX = 4;
+const READERS_WAITING_MAX = 16;
 const ROWS_PER_STATEMENT_MAX = 5000;
 const CONNECT_MS_MAX = 5000;
 const STATEMENT_MS_MAX = 15_000;
 /** Longer than the server's own limit, for servers that do not answer at all. */
 const ANSWER_MS_MAX = 20_000;
+const CLOSE_MS_MAX = 2_000;
 /** No such table, or no such column of it. */
 const SQL_UNDEFINED = new Set(['42P01', '42703']);
 
@@ -82,7 +88,6 @@ const CHANGES = `
 export interface PostgresStoreOptions {
   readonly url: string;
   readonly log: Log;
-  readonly connectionsMax?: number;
   /** How long the server may take to answer; its own limit on a statement is three quarters of it. */
   readonly answerMsMax?: number;
 }
@@ -94,32 +99,24 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
 }
 
 class Store implements PostgresStore {
-  readonly #pool: Pool;
+  readonly #writers: Pool;
+  readonly #readers: Pool;
 
-  constructor({ url, log, connectionsMax, answerMsMax }: PostgresStoreOptions) {
-    this.#pool = new Pool({
-      connectionString: url,
-      application_name: 'ovation',
-      max: connectionsMax ?? CONNECTIONS_MAX,
-      connectionTimeoutMillis: answerMsMax ?? CONNECT_MS_MAX,
-      statement_timeout: answerMsMax === undefined ? STATEMENT_MS_MAX : Math.ceil(answerMsMax * 0.75),
-      query_timeout: answerMsMax ?? ANSWER_MS_MAX,
-      keepAlive: true,
-    });
-    // Without a listener the loss of an idle connection would end the process.
-    this.#pool.on('error', (error) => log.warn({ error }, 'an idle database connection was lost'));
+  constructor(options: PostgresStoreOptions) {
+    this.#writers = createPool(options, WRITERS_MAX);
+    this.#readers = createPool(options, READERS_MAX);
   }
 
   async store(records: readonly WindowRecord[]): Promise<void> {
     const rows = windowRows(records);
     for (let from = 0; from < rows.length; from += ROWS_PER_STATEMENT_MAX) {
-      await this.#query(UPSERT, columnsOf(rows.slice(from, from + ROWS_PER_STATEMENT_MAX)));
+      await this.#query(this.#writers, UPSERT, columnsOf(rows.slice(from, from + ROWS_PER_STATEMENT_MAX)));
     }
   }
 
   async history({ stream, from, to, step, emoji, limit }: HistoryQuery): Promise<HistoryPoint[]> {
     const parameters = [stream, from / 1000, to / 1000, HISTORY_STEPS[step], emoji ?? null, limit];
-    const rows = await this.#query<{ emoji_id: string; second: string; count: string; normalized_rate: number | null }>(
+    const rows = await this.#read<{ emoji_id: string; second: string; count: string; normalized_rate: number | null }>(
       HISTORY,
       parameters,
     );
@@ -132,7 +129,7 @@ class Store implements PostgresStore {
   }
 
   async stored(stream: StreamId): Promise<StoredEntry[]> {
-    const rows = await this.#query<{ actor: string; emoji_id: string; increments: string; decrements: string }>(STORED, [stream]);
+    const rows = await this.#read<{ actor: string; emoji_id: string; increments: string; decrements: string }>(STORED, [stream]);
     return rows.map((row) => ({
       actor: row.actor,
       emoji: row.emoji_id,
@@ -142,27 +139,48 @@ class Store implements PostgresStore {
   }
 
   async storeChanges(changes: readonly PolicyChange[]): Promise<void> {
-    await this.#query(STORE_CHANGES, [JSON.stringify(changes)]);
+    await this.#query(this.#writers, STORE_CHANGES, [JSON.stringify(changes)]);
   }
 
   async changes(document: string, limit: number): Promise<PolicyChange[]> {
-    const rows = await this.#query<{ readonly at: number } & PolicyChange>(CHANGES, [document, limit]);
+    const rows = await this.#read<{ readonly at: number } & PolicyChange>(CHANGES, [document, limit]);
     return rows.map(({ at, ...row }) => ({ ...row, at: Math.round(at) }));
   }
 
+  /** A server that hangs is not waited for until its answers are given up. */
   async close(): Promise<void> {
-    await this.#pool.end();
+    await Promise.race([Promise.all([this.#writers.end(), this.#readers.end()]), sleep(CLOSE_MS_MAX, undefined, { ref: false })]);
   }
 
-  async #query<Row extends QueryResultRow>(text: string, parameters: readonly unknown[]): Promise<Row[]> {
+  #read<Row extends QueryResultRow>(text: string, parameters: readonly unknown[]): Promise<Row[]> {
+    if (this.#readers.waitingCount >= READERS_WAITING_MAX) return Promise.reject(new WindowStoreUnavailable('too many are reading'));
+    return this.#query(this.#readers, text, parameters);
+  }
+
+  async #query<Row extends QueryResultRow>(pool: Pool, text: string, parameters: readonly unknown[]): Promise<Row[]> {
     try {
-      return (await this.#pool.query<Row>(text, [...parameters])).rows;
+      return (await pool.query<Row>(text, [...parameters])).rows;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const isOutdated = error instanceof DatabaseError && SQL_UNDEFINED.has(error.code ?? '');
       throw new (isOutdated ? WindowStoreOutdated : WindowStoreUnavailable)(message, { cause: error });
     }
   }
+}
+
+function createPool({ url, log, answerMsMax }: PostgresStoreOptions, max: number): Pool {
+  const pool = new Pool({
+    connectionString: url,
+    application_name: 'ovation',
+    max,
+    connectionTimeoutMillis: answerMsMax ?? CONNECT_MS_MAX,
+    statement_timeout: answerMsMax === undefined ? STATEMENT_MS_MAX : Math.ceil(answerMsMax * 0.75),
+    query_timeout: answerMsMax ?? ANSWER_MS_MAX,
+    keepAlive: true,
+  });
+  // Without a listener the loss of an idle connection would end the process.
+  pool.on('error', (error) => log.warn({ error }, 'an idle database connection was lost'));
+  return pool;
 }
 
 function columnsOf(rows: readonly WindowRow[]): string[] {

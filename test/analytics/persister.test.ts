@@ -18,10 +18,11 @@ import { keptLog } from './kept-log.ts';
 
 /** A store that keeps what it took and can be down. */
 function fickleStore() {
-  const state = { taken: [] as WindowRecord[], down: false, attempts: 0 };
+  const state = { taken: [] as WindowRecord[], down: false, hangs: false, attempts: 0 };
   const store: WindowStore = {
     async store(records) {
       state.attempts += 1;
+      if (state.hangs) await new Promise(() => {});
       if (state.down) throw new WindowStoreUnavailable('down');
       state.taken.push(...records);
     },
@@ -54,6 +55,19 @@ describe('the persister', () => {
     expect(persister.stats).toMatchObject({ recordsBehind: 0, oldestAgeMs: 0, storedRecords: 100 });
     await runtime.settle(persister.stop());
     expect(runtime.pendingTimers).toBe(0);
+  });
+
+  it('[WIN-7] a stop does not wait for a database that hangs', async () => {
+    const runtime = createSimulatedRuntime(1, START_MS);
+    const queue = createMemoryWindowQueue();
+    const { state, store } = fickleStore();
+    state.hangs = true;
+    const persister = new Persister({ queue, store, runtime, log: keptLog() });
+    persister.start();
+    await queue.publish(recordsOf(10));
+    await runtime.runFor(1_000);
+    await runtime.settle(persister.stop(), 3_000);
+    expect(queue.depth()).toBe(10);
   });
 
   it('[WIN-7] a stop with the database down ends at once and leaves the records queued', async () => {

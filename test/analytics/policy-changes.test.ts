@@ -52,6 +52,16 @@ describe('the audit trail', () => {
     expect([...state.taken.values()].map(({ path }) => path)).toEqual(['p0', 'p1', 'p2']);
   });
 
+  it('[MOD-21] a stop does not wait for a database that hangs', async () => {
+    const { runtime, log, state, trail } = world();
+    state.isSlow = true;
+    trail.add(change('p'));
+    const from = runtime.clock.now();
+    await runtime.settle(trail.stop(), 5_000);
+    expect(runtime.clock.now() - from).toBeLessThanOrEqual(2_000);
+    expect(JSON.stringify(log)).toContain('before the database held the whole audit trail');
+  });
+
   it('[MOD-21] a stop with the database away ends in bounded time and says what is missing', async () => {
     const { runtime, log, state, trail } = world();
     state.isDown = true;

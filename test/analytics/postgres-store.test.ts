@@ -5,7 +5,7 @@ import { createPostgresStore, type PostgresStore } from '../../src/analytics/pos
 import { WindowStoreOutdated, WindowStoreUnavailable } from '../../src/analytics/window-store.ts';
 import { changeStoreContract } from '../contracts/change-store-contract.ts';
 import { windowStoreContract } from '../contracts/window-store-contract.ts';
-import { postgresAvailable, run, startPostgres, type Postgres } from '../support/postgres.ts';
+import { lockTable, postgresAvailable, run, startPostgres, type Postgres } from '../support/postgres.ts';
 import { recordsOf } from './commits.ts';
 import { keptLog } from './kept-log.ts';
 
@@ -45,7 +45,7 @@ describe.skipIf(!postgresAvailable)('with Postgres', () => {
   });
 
   it('[WIN-7] a database that does not answer is an error within the time limit, and no connection is lost for good', async () => {
-    const impatient = createPostgresStore({ url, log: keptLog(), answerMsMax: 400, connectionsMax: 2 });
+    const impatient = createPostgresStore({ url, log: keptLog(), answerMsMax: 400 });
     await impatient.store(recordsOf(1));
     server.pause();
     try {
@@ -57,6 +57,39 @@ describe.skipIf(!postgresAvailable)('with Postgres', () => {
     }
     await expect.poll(() => impatient.store(recordsOf(1)).then(() => true, () => false)).toBe(true);
     await impatient.close();
+  });
+
+  it('[WIN-18] readers that the database lets wait keep no window from being stored, and only so many may wait', async () => {
+    const crowded = createPostgresStore({ url, log: keptLog() });
+    const release = await lockTable(url, 'policy_changes');
+    const reading = Array.from({ length: 40 }, () => crowded.changes('global', 1).then(() => 'read', (error: unknown) => error));
+    try {
+      await crowded.store(recordsOf(1));
+      const refused = await Promise.race(reading);
+      expect(refused).toBeInstanceOf(WindowStoreUnavailable);
+    } finally {
+      await release();
+    }
+    const answers = await Promise.all(reading);
+    expect(answers.filter((answer) => answer === 'read').length).toBeGreaterThanOrEqual(4);
+    expect(answers.filter((answer) => answer === 'read').length).toBeLessThanOrEqual(20);
+    await crowded.close();
+  });
+
+  it('[WIN-7] closing does not wait for a database that hangs', async () => {
+    const hanging = createPostgresStore({ url, log: keptLog() });
+    await hanging.store(recordsOf(1));
+    server.pause();
+    try {
+      const storing = hanging.store(recordsOf(1)).catch(() => {});
+      const from = performance.now();
+      await hanging.close();
+      expect(performance.now() - from).toBeLessThan(10_000);
+      server.resume();
+      await storing;
+    } finally {
+      server.resume();
+    }
   });
 
   it('[WIN-9] a database that was not migrated is told from one that is away', async () => {

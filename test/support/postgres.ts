@@ -170,3 +170,11 @@ function freePort(host: string): Promise<number> {
     });
   });
 }
+
+/** Locks a table against everybody until the answer is called. */
+export async function lockTable(url: string, table: string): Promise<() => Promise<void>> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  await client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+  return () => client.end();
+}
