@@ -26,6 +26,7 @@ import type { Config } from './config.ts';
 import { createEdge } from './edge/server.ts';
 import type { HotStore } from './hot-store/hot-store.ts';
 import { createJetstreamStore } from './hot-store/jetstream-store.ts';
+import { logKeyOf } from './moderation/policy-documents.ts';
 import { createAdminServer } from './observability/admin-server.ts';
 import { createHealth } from './observability/health.ts';
 import { createLog } from './observability/log.ts';
@@ -161,7 +162,7 @@ export async function startRegion(
       postAgainMs: () => (shards.every((shard) => shard.isLate()) ? shards[0]!.retryAfterMs() : null),
       isFull: () => ladder.level === 'static',
     },
-    control: { plane, changes: changeStore && ((document, limit) => changeStore.changes(document, limit)) },
+    control: { plane, isKept: (document) => replicator.holdsDocument(logKeyOf(document)), changes: changeStore && ((document, limit) => changeStore.changes(document, limit)) },
     runtime,
     log,
     observeAckMs: metrics.observeAckMs,

@@ -29,6 +29,8 @@ const POLL_MS = 5;
 
 export interface ControlServerParts {
   readonly plane: ControlPlane;
+  /** Whether the region's log holds a document as it is now; always when absent. */
+  readonly isKept?: (document: string) => boolean;
   readonly authenticator: Authenticator;
   /** Origins that browsers may connect from; `*` for any. */
   readonly origins: readonly string[];
@@ -50,18 +52,31 @@ export interface ControlServer {
 type Verdict = { readonly document: string; readonly claims: Claims | null } | readonly [code: number, reason: string];
 
 export function createControlServer(parts: ControlServerParts): ControlServer {
-  const { plane, authenticator, origins, runtime, log } = parts;
+  const { plane, authenticator, origins, runtime, log, isKept = () => true } = parts;
   // One message a turn: to look at an update takes long enough, and whoever else there is waits for it.
   const webSockets = new WebSocketServer({ ...webSocketOptions(), allowSynchronousEvents: false });
   /** By document. */
   const rooms = new Map<string, Set<ControlSocket>>();
   const stats: ControlStats = { sockets: 0, updates: 0, refused: 0, closedByEdge: 0 };
-  const context: ControlContext = { plane, limits: { ...CONTROL_LIMITS, ...parts.limits }, now: () => runtime.clock.now(), stats };
+  /** Documents that moderators have changed, until the log was seen to hold them. */
+  const unkept = new Set<string>();
+  const context: ControlContext = {
+    plane,
+    isKept(document) {
+      if (unkept.has(document) && isKept(document)) unkept.delete(document);
+      return !unkept.has(document);
+    },
+    limits: { ...CONTROL_LIMITS, ...parts.limits },
+    now: () => runtime.clock.now(),
+    timers: runtime.timers,
+    stats,
+  };
   let arrivals = 0;
   let isDraining = false;
 
   if (authenticator.open) log.warn({}, 'NO TOKEN KEY IS CONFIGURED: anybody may moderate, from this region’s own pages and from programs');
   const forgetUpdates = plane.onUpdate((document, update, origin) => {
+    if (origin instanceof ControlSocket) unkept.add(document);
     for (const socket of rooms.get(document) ?? []) socket.tell(update, origin);
   });
   const stopSweeping = runtime.timers.every(SWEEP_MS, () => {

@@ -3,10 +3,12 @@
  *
  * It exists only once the token is verified, so that nothing was read before. Whatever it sends that a document
  * cannot take closes it and changes nothing; what it can make this process do or keep is bounded: a budget of
- * messages and bytes, and a reader that falls behind is cut.
+ * messages and bytes, and a reader that falls behind is cut. The answer to a question proves that what was written
+ * before it was taken, so it waits until the region's log has that [MOD-36].
  */
 
 import type { WebSocket } from 'ws';
+import type { Cancel, Timers } from '../../regions/runtime.ts';
 import type { ControlPlane } from '../moderation/control-plane.ts';
 import { MalformedUpdate } from '../moderation/document-gate.ts';
 import {
@@ -32,11 +34,17 @@ export interface ControlStats {
 
 export interface ControlContext {
   readonly plane: ControlPlane;
+  /** Whether what moderators have written to a document outlives this process. */
+  readonly isKept: (document: string) => boolean;
   readonly limits: ControlLimits;
   readonly now: () => number;
+  readonly timers: Timers;
   readonly stats: ControlStats;
 }
 
+/** How often it is looked whether the log has it, and for how long: below the ten seconds after which a provider gives up. */
+const KEPT_POLL_MS = 25;
+const KEPT_MS_MAX = 5_000;
 const BYTES_PER_MESSAGE = 4096;
 /** In a region without a key for tokens. */
 const ANYBODY = 'anybody';
@@ -53,6 +61,10 @@ export class ControlSocket {
   #heardAt: number;
   #saidAt: number;
   #isPinged = false;
+  #hasWritten = false;
+  /** Questions whose answers wait until what was written before is kept. */
+  #waiting: Uint8Array[] = [];
+  #cancelWaiting: Cancel = () => {};
 
   constructor(context: ControlContext, webSocket: WebSocket, document: string, claims: Claims | null) {
     this.document = document;
@@ -64,6 +76,7 @@ export class ControlSocket {
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
     webSocket.on('ping', () => this.#spend(0));
     webSocket.on('pong', () => this.#hear());
+    webSocket.on('close', () => this.#cancelWaiting());
     this.#send(questionMessage(context.plane.vector(document)));
   }
 
@@ -108,11 +121,17 @@ export class ControlSocket {
     if (this.#isClosed) return;
     this.#hear();
     if (!this.#spend(data.length)) return;
-    try {
+    this.#refusing(() => {
       if (!isBinary) throw new MalformedSync('binary frames only');
       const message = readSyncMessage(data);
       if (message.kind === 'update') this.#onUpdate(message.update);
       else if (message.kind === 'question') this.#onQuestion(message.vector);
+    });
+  }
+
+  #refusing(read: () => void): void {
+    try {
+      read();
     } catch (error) {
       if (!(error instanceof MalformedSync || error instanceof MalformedUpdate)) throw error;
       this.#context.stats.refused += 1;
@@ -121,12 +140,32 @@ export class ControlSocket {
   }
 
   #onQuestion(vector: Uint8Array): void {
+    const { isKept, timers, now } = this.#context;
+    const isWaiting = this.#waiting.length > 0;
+    if (!isWaiting && (!this.#hasWritten || isKept(this.document))) return this.#answer(vector);
+    this.#waiting.push(vector);
+    if (isWaiting) return;
+    const since = now();
+    this.#cancelWaiting = timers.every(KEPT_POLL_MS, () => {
+      if (isKept(this.document)) this.#answerWaiting();
+      else if (now() - since >= KEPT_MS_MAX) this.close(CLOSE_CODES.overloaded, 'The change is in force here, but the log of this region does not take it. It is tried again.');
+      if (this.#isClosed) this.#cancelWaiting();
+    });
+  }
+
+  #answerWaiting(): void {
+    this.#cancelWaiting();
+    for (const vector of this.#waiting.splice(0)) this.#refusing(() => this.#answer(vector));
+  }
+
+  #answer(vector: Uint8Array): void {
     const answer = answerMessage(this.#context.plane.missing(this.document, vector));
     if (this.#spend(answer.length)) this.#send(answer);
   }
 
   #onUpdate(update: Uint8Array): void {
     const { plane, stats } = this.#context;
+    this.#hasWritten = true;
     const result = plane.apply(this.document, update, this.#claims?.viewer ?? ANYBODY, this);
     if (result.kind === 'applied') {
       stats.updates += 1;

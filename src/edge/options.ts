@@ -53,6 +53,8 @@ export interface EdgeOptions {
 /** What moderators reach through the edge. */
 export interface EdgeControl {
   readonly plane: ControlPlane;
+  /** Whether the region's log holds a document as it is now; always when absent. */
+  readonly isKept?: (document: string) => boolean;
   /** The latest changes of a document, newest first; null without a database. */
   readonly changes: ((document: string, limit: number) => Promise<PolicyChange[]>) | null;
   readonly limits?: Partial<ControlLimits>;
