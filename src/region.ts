@@ -18,7 +18,7 @@ import { createPostgresStore } from './analytics/postgres-store.ts';
 import type { WindowQueue } from './analytics/window-queue.ts';
 import type { WindowStore } from './analytics/window-store.ts';
 import { createProcessLoad, type ProcessLoad } from './base/process-load.ts';
-import { realRuntime } from './base/runtime.ts';
+import { realRuntime, wallClockAheadMs } from './base/runtime.ts';
 import { VERSION } from './base/version.ts';
 import type { FrameFeed } from './broadcaster/frame-feed.ts';
 import { LADDER_GAUGES, Ladder } from './broadcaster/ladder.ts';
@@ -69,6 +69,9 @@ export interface Region {
 
 /** Older than this, peers fall behind, and a load balancer should prefer another region. */
 const LOG_LATE_MS = 10_000;
+/** So far off, windows are stored under the wrong seconds; looked at once a minute. */
+const CLOCK_OFF_MS = 2_000;
+const CLOCK_CHECK_MS = 60_000;
 /** How long the last viewers that are sent away have for their answers and their goodbye. */
 const GRACE_MS = 2_000;
 /** The share of sockets that are behind is one of at least so many: in a small audience a few bad links are no overload. */
@@ -183,6 +186,11 @@ export async function startRegion(
   metrics.registerGaugePerKey('reactions_peer_staleness_seconds', 'Age of the last word of each peer.', 'peer', () =>
     Object.fromEntries(Object.entries(replicator.staleness()).map(([peer, ms]) => [peer, ms === null ? null : ms / 1000])),
   );
+  metrics.registerStats('wall_clock', () => ({ aheadMs: wallClockAheadMs(runtime.clock) }), ['aheadMs']);
+  const stopWatchingClock = runtime.timers.every(CLOCK_CHECK_MS, () => {
+    const aheadMs = Math.round(wallClockAheadMs(runtime.clock));
+    if (Math.abs(aheadMs) > CLOCK_OFF_MS) log.warn({ aheadMs }, 'the wall clock is not where it was at the start: restart this process, so that windows are stored under the right seconds');
+  });
   metrics.registerStats('claims', () => core.desk.stats, ['claimPages', 'verdictPages', 'verdictsWaiting']);
   metrics.registerStats('broadcaster', () => core.broadcaster.stats, ['watchedStreams', 'viewers', 'edges']);
   metrics.registerStats('ladder', () => ladder.stats, LADDER_GAUGES);
@@ -212,6 +220,7 @@ export async function startRegion(
     await edge.stop({ drainMs: useless.signal.aborted ? 0 : drainMs / 2, graceMs: GRACE_MS });
     ladder.stop();
     load.stop();
+    stopWatchingClock();
     await Promise.all([core.stop(), trail?.stop()]);
     await Promise.all([windowQueue.close(), windowStore?.close(), admin.stop()]);
     log.info({}, 'the region has stopped');

@@ -1,6 +1,6 @@
 /** The real clock, timers and randomness. */
 
-import type { Runtime } from '../../regions/runtime.ts';
+import type { Clock, Runtime } from '../../regions/runtime.ts';
 
 export const realRuntime: Runtime = Object.freeze({
   clock: {
@@ -20,3 +20,11 @@ export const realRuntime: Runtime = Object.freeze({
   },
   random: { next: Math.random },
 });
+
+/**
+ * By how much the wall clock is ahead of a clock. The clock of a process keeps what the wall clock said at its start, so this grows
+ * when that was wrong and has been set since, and by the time that the machine was suspended.
+ */
+export function wallClockAheadMs(clock: Clock): number {
+  return Date.now() - clock.now();
+}
