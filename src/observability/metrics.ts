@@ -33,9 +33,14 @@ export interface Metrics {
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
+type Stats = Readonly<Record<string, number>>;
+
 interface Source {
   readonly labels: Labels;
-  readonly read: () => number;
+  /** The fields of one component are read from one object a scrape: making it may cost something. */
+  readonly read: () => Stats;
+  readonly field: string;
+  readonly scale: number;
 }
 
 /** From a commit in memory to a client on the far side of a slow disk. */
@@ -56,6 +61,17 @@ export function createMetrics({ region, version }: { readonly region: string; re
   const ack = latency('reactions_ack_seconds', 'From reading a batch off the wire to its acknowledgement.');
   const frame = latency('reactions_frame_seconds', 'Time to make and hand out the frames of one tick.');
   const sources = new Map<string, Source[]>();
+  let scrapes = 0;
+
+  function oncePerScrape(read: () => Stats): () => Stats {
+    let stats: Stats = {};
+    let readIn = -1;
+    return () => {
+      if (readIn !== scrapes) stats = read();
+      readIn = scrapes;
+      return stats;
+    };
+  }
 
   function latency(name: string, help: string): Histogram {
     return new Histogram({ name, help, buckets: LATENCY_BUCKETS_SECONDS, registers: [registry] });
@@ -77,7 +93,7 @@ export function createMetrics({ region, version }: { readonly region: string; re
       // Sources of equal labels add up. The value is absolute, so each scrape starts from nothing.
       collect(this: Counter | Gauge): void {
         this.reset();
-        for (const { labels, read } of list) this.inc(labels, read());
+        for (const { labels, read, field, scale } of list) this.inc(labels, read()[field]! * scale);
       },
     };
     registry.registerMetric(kind === 'counter' ? new Counter(settings) : new Gauge(settings));
@@ -85,11 +101,11 @@ export function createMetrics({ region, version }: { readonly region: string; re
 
   return {
     registerStats(component, readStats, gauges, labels = {}) {
+      const read = oncePerScrape(readStats);
       for (const field of Object.keys(readStats()) as (typeof gauges)[number][]) {
         const kind = gauges.includes(field) ? 'gauge' : 'counter';
         const { name, scale } = metricName(component, field, kind);
-        const read = (): number => readStats()[field] * scale;
-        addSource(name, `${component}: ${words(field).join(' ')}.`, kind, { labels, read });
+        addSource(name, `${component}: ${words(field).join(' ')}.`, kind, { labels, read, field, scale });
       }
     },
 
@@ -111,7 +127,10 @@ export function createMetrics({ region, version }: { readonly region: string; re
     observeAckMs: (durationMs) => ack.observe(durationMs / 1000),
     observeFrameMs: (durationMs) => frame.observe(durationMs / 1000),
 
-    render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    render: async () => {
+      scrapes += 1;
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
   };
 }
 

@@ -86,6 +86,18 @@ describe('metrics', () => {
     expect(after).toContain('reactions_replicator_oldest_dirty_seconds{region="us"} 0');
   });
 
+  it('[OBS-4] read the stats of a component once a scrape, however many fields they have', async () => {
+    let reads = 0;
+    metrics.registerStats('counted', () => ({ reads: (reads += 1), doubled: 2 * reads }), []);
+    const atRegistering = reads;
+    const lines = await scrape();
+    expect(reads).toBe(atRegistering + 1);
+    expect(lines).toContain(`reactions_counted_reads_total{region="us"} ${reads}`);
+    expect(lines).toContain(`reactions_counted_doubled_total{region="us"} ${2 * reads}`);
+    await scrape();
+    expect(reads).toBe(atRegistering + 2);
+  });
+
   it('[OBS-4] keep shards apart by label, and add up what has the same labels', async () => {
     metrics.registerStats('aggregator', () => ({ accepted: 1, sessions: 5 }), ['sessions'], { shard: '0' });
     metrics.registerStats('aggregator', () => ({ accepted: 2, sessions: 6 }), ['sessions'], { shard: '1' });
