@@ -45,6 +45,15 @@ export class SyncRefused extends Error {
   }
 }
 
+/** It was stopped before the region had confirmed everything. */
+export class SyncStopped extends Error {
+  override readonly name = 'SyncStopped';
+
+  constructor() {
+    super('stopped before the region had confirmed every edit');
+  }
+}
+
 export interface SyncParts {
   readonly doc: Y.Doc;
   /** `ws://host:port/control/<document>` */
@@ -60,7 +69,7 @@ export interface DocumentSync {
   readonly state: SyncState;
   /** Edits that no region has confirmed yet. */
   readonly pending: number;
-  /** Resolves once the document is live and nothing is pending; rejects with SyncRefused. */
+  /** Resolves once the document is live and nothing is pending; rejects with SyncRefused, or SyncStopped. */
   settled(): Promise<void>;
   /** Connects now, also after a refusal. */
   retry(): void;
@@ -76,7 +85,7 @@ const ANSWER_MS_MAX = 10_000;
 
 interface Waiter {
   readonly resolve: () => void;
-  readonly reject: (error: SyncRefused) => void;
+  readonly reject: (error: SyncRefused | SyncStopped) => void;
 }
 
 export function syncDocument(parts: SyncParts): DocumentSync {
@@ -238,6 +247,7 @@ export function syncDocument(parts: SyncParts): DocumentSync {
     },
     settled() {
       if (isSettled()) return Promise.resolve();
+      if (stopped) return Promise.reject(new SyncStopped());
       if (state.kind === 'refused') return Promise.reject(new SyncRefused(state.code, state.reason));
       return new Promise((resolve, reject) => waiters.push({ resolve, reject }));
     },
@@ -253,6 +263,7 @@ export function syncDocument(parts: SyncParts): DocumentSync {
       stopWatching();
       doc.off('update', onEdit);
       drop();
+      for (const { reject } of waiters.splice(0)) reject(new SyncStopped());
     },
   };
 }

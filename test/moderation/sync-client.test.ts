@@ -3,7 +3,7 @@
 import * as fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
-import { syncDocument, type DocumentSync, type SyncSocket } from '../../src/moderation/sync-client.ts';
+import { SyncStopped, syncDocument, type DocumentSync, type SyncSocket } from '../../src/moderation/sync-client.ts';
 import { answerMessage, questionMessage, readSyncMessage, updateMessage } from '../../src/moderation/sync-protocol.ts';
 import { createSimulatedRuntime, type SimulatedRuntime } from '../support/simulated-runtime.ts';
 
@@ -115,6 +115,16 @@ describe('a moderator’s end of a document', () => {
     world.deliverAll();
     await settled;
     expect(world.sync.pending).toBe(0);
+  });
+
+  it('[CONS-4] whoever waits for an edit to be confirmed is told when the document is let go of', async () => {
+    world.greet();
+    world.deliverAll();
+    world.edit('a');
+    const waiting = expect(world.sync.settled()).rejects.toBeInstanceOf(SyncStopped);
+    world.sync.stop();
+    await waiting;
+    await expect(world.sync.settled()).rejects.toBeInstanceOf(SyncStopped);
   });
 
   it('[CONS-4] what is edited while the region is away is kept, and sent once it said what it has', async () => {
