@@ -52,7 +52,7 @@ export class Turns {
     this.#onOverdue = onOverdue;
   }
 
-  // The three methods that pglite-socket's handler calls, by the names it gives them.
+  // The four methods that pglite-socket's handler calls, by the names it gives them.
 
   /** Takes one protocol message; resolves with the bytes answered, 0 while the round is not complete. */
   enqueue(handler: number, message: Uint8Array, onData: (data: Uint8Array) => void): Promise<number> {

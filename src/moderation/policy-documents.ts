@@ -5,11 +5,12 @@ import type { DocumentKind } from '../../regions/documents.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { subjectOfDocument } from './policy-content.ts';
 
-/** The name under which a document stands in the region logs, and back; null for what is no policy document. */
+/** The key under which a document stands in the region logs. */
 export function logKeyOf(document: string): string {
   return `policy.${document}`;
 }
 
+/** The document that stands under a key; null when that is no policy document. */
 export function documentOfLogKey(key: string): string | null {
   const document = key.startsWith('policy.') ? key.slice('policy.'.length) : '';
   return subjectOfDocument(document) === null ? null : document;
