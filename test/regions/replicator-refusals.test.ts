@@ -17,9 +17,11 @@ const LOG_BYTES = 20_000;
 
 /** Counts in one more stream after another until the log of `us` has no room for them. */
 async function fill(): Promise<number> {
-  let streams = 0;
-  while (world.process('us').replicator.stats.keysRefused === 0) {
-    for (let more = 0; more < 20; more++) world.process('us').count(`s${streams++}`, 'heart', 1);
+  const us = world.process('us');
+  const { keysRefused } = us.replicator.stats;
+  let streams = us.ledger.streamCount;
+  while (us.replicator.stats.keysRefused === keysRefused) {
+    for (let more = 0; more < 20; more++) us.count(`s${streams++}`, 'heart', 1);
     await world.runtime.runFor(200);
     expect(streams).toBeLessThan(1_000);
   }
@@ -50,6 +52,13 @@ describe('a log that has no room', () => {
     expect(world.process('eu').notes.toString()).toBe(us.notes.toString());
     // Twice a minute each, once more when it first was there.
     expect(us.replicator.stats.keysRefused).toBeLessThan(4 * us.replicator.rowsWaiting());
+    // In each turn another one.
+    for (let fast = 0; fast < 250; fast++) {
+      us.count(`fast${fast}`, 'heart', 1);
+      us.count('s0', 'heart', 1);
+      await world.runtime.runFor(40);
+    }
+    expect(world.process('eu').replicator.staleness()['us']).toBeLessThan(2_500);
     // Peers do not take what they lack for lost.
     expect(world.process('eu').replicator.stats).toMatchObject({ heartbeatMismatches: 0, repairs: 0, custodyRowsPublished: 0 });
   });
@@ -70,6 +79,35 @@ describe('a log that has no room', () => {
     await world.runtime.settle(us.replicator.stop());
     expect(world.runtime.clock.now() - from).toBeLessThan(500);
     world.processes.delete('us');
+  });
+
+  test('[REP-27] a heartbeat that cannot tell a digest goes before the rows, and one that can after them', async () => {
+    world = new World(67);
+    const writer = world.network.writer('us');
+    const appends: string[][] = [];
+    const us = new RegionProcess(
+      'us',
+      world.runtime,
+      {
+        open: (visit) => writer.open(visit),
+        append: (messages) => {
+          appends.push(messages.map(({ key }) => key));
+          return writer.append(messages);
+        },
+        remove: (keys) => writer.remove(keys),
+        close: () => writer.close(),
+      },
+      new Map(),
+      { rowsPerTickMax: 10 },
+    );
+    world.processes.set('us', us);
+    await world.runtime.settle(us.boot(() => world.runtime.clock.now()));
+    for (let stream = 0; stream < 15; stream++) us.count(`s${stream}`, 'heart', 1);
+    await world.runtime.runFor(2_000);
+    expect(appends[0]).toHaveLength(11);
+    expect(appends[0]!.indexOf(HEARTBEAT_KEY)).toBe(0);
+    for (const append of appends.slice(1)) if (append.includes(HEARTBEAT_KEY)) expect(append.at(-1)).toBe(HEARTBEAT_KEY);
+    expect(appends.slice(1).some((append) => append.includes(HEARTBEAT_KEY))).toBe(true);
   });
 
   test('[REP-27] a log that fails again and again is opened less and less often', async () => {
