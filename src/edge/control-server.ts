@@ -72,6 +72,7 @@ export function createControlServer(parts: ControlServerParts): ControlServer {
     stats,
   };
   let arrivals = 0;
+  let refusals = 0;
   let isDraining = false;
 
   if (authenticator.open) log.warn({}, 'NO TOKEN KEY IS CONFIGURED: anybody may moderate, from this region’s own pages and from programs');
@@ -92,21 +93,23 @@ export function createControlServer(parts: ControlServerParts): ControlServer {
     if (arrivals >= context.limits.arrivalsMax) return void raw.destroy();
     arrivals += 1;
     void judge(request).then((verdict) => {
-      const leave = once(() => (arrivals -= 1));
-      raw.once('close', leave);
-      if (raw.destroyed) return leave();
+      arrivals -= 1;
+      if (raw.destroyed) return;
       webSockets.handleUpgrade(request, raw, head, (webSocket) => {
         webSocket.on('error', (error) => log.debug({ err: error }, 'A moderator’s WebSocket broke the protocol'));
-        if ('document' in verdict) {
-          leave();
-          accept(webSocket, verdict.document, verdict.claims);
-        } else {
-          stats.closedByEdge += 1;
-          webSocket.once('close', leave);
-          webSocket.close(verdict[0], closeText(verdict[1]));
-        }
+        if ('document' in verdict) accept(webSocket, verdict.document, verdict.claims);
+        else refuse(webSocket, ...verdict);
       });
     });
+  }
+
+  /** How long the other side takes to leave is nobody's affair: who may enter is looked at all the same [EDGE-47]. */
+  function refuse(webSocket: WebSocket, code: number, reason: string): void {
+    stats.closedByEdge += 1;
+    if (refusals >= context.limits.refusalsMax) return webSocket.terminate();
+    refusals += 1;
+    webSocket.once('close', () => (refusals -= 1));
+    webSocket.close(code, closeText(reason));
   }
 
   /** Never rejects. */
@@ -138,8 +141,8 @@ export function createControlServer(parts: ControlServerParts): ControlServer {
   }
 
   function accept(webSocket: WebSocket, document: string, claims: Claims | null): void {
-    if (isDraining) return webSocket.close(CLOSE_RESTART, 'This region is restarting. Connect again.');
-    if (stats.sockets >= context.limits.socketsMax) return webSocket.close(CLOSE_CODES.overloaded, 'Too many moderators at once. Try later.');
+    if (isDraining) return refuse(webSocket, CLOSE_RESTART, 'This region is restarting. Connect again.');
+    if (stats.sockets >= context.limits.socketsMax) return refuse(webSocket, CLOSE_CODES.overloaded, 'Too many moderators at once. Try later.');
     const socket = new ControlSocket(context, webSocket, document, claims);
     const room = rooms.get(document) ?? new Set();
     rooms.set(document, room.add(socket));
@@ -165,14 +168,6 @@ export function createControlServer(parts: ControlServerParts): ControlServer {
       forgetUpdates();
       webSockets.close();
     },
-  };
-}
-
-function once(call: () => void): () => void {
-  let isCalled = false;
-  return () => {
-    if (!isCalled) call();
-    isCalled = true;
   };
 }
 

@@ -89,6 +89,8 @@ export interface EdgeLimits {
   readonly stuckMs: number;
   /** One that takes in less than it makes us answer is cut when so much waits for it. */
   readonly waitingBytesMax: number;
+  /** Sockets that are told why they are refused at one time; beyond them who is refused is cut without a word. */
+  readonly refusalsMax: number;
 }
 
 export const EDGE_LIMITS: EdgeLimits = Object.freeze({
@@ -103,6 +105,7 @@ export const EDGE_LIMITS: EdgeLimits = Object.freeze({
   postsInFlightMax: 8_192,
   stuckMs: 30_000,
   waitingBytesMax: 64 * 1024,
+  refusalsMax: 1_024,
 });
 
 /** Every bound of a moderator's socket. */
@@ -110,7 +113,9 @@ export interface ControlLimits {
   readonly socketsMax: number;
   /** Upgrades whose token is being verified, and sockets that are being refused. */
   readonly arrivalsMax: number;
-  /** Messages of one socket, each 4 KiB of it or of its answer counting as one more: sustained, and in a burst. */
+  /** Sockets that are told why they are refused at one time; beyond them who is refused is cut without a word. */
+  readonly refusalsMax: number;
+  /** Messages, pings and pongs that nobody asked for of one socket, each 4 KiB of a message or of its answer counting as one more: sustained, and in a burst. */
   readonly messagesPerSecondMax: number;
   readonly messageBurstMax: number;
   /** What may wait to be sent to one socket. */
@@ -124,6 +129,7 @@ export interface ControlLimits {
 export const CONTROL_LIMITS: ControlLimits = Object.freeze({
   socketsMax: 256,
   arrivalsMax: 64,
+  refusalsMax: 64,
   messagesPerSecondMax: 20,
   messageBurstMax: 200,
   bufferedBytesMax: 1024 * 1024,

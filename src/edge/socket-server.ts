@@ -35,8 +35,6 @@ export interface DrainTimes {
 
 const SWEEP_MS = 1_000;
 const STREAM_PATH = /^\/streams\/([^/?#]*)\/reactions\/?(?:\?|$)/;
-/** Sockets that are being refused at one time; beyond them upgrades are cut without a word. */
-const REFUSALS_MAX = 1_024;
 const CLOSE_HANDSHAKE_MS = 5_000;
 /** How long it is read on after a goaway: what a client sent before it heard of it is answered here. */
 const LINGER_MS = 250;
@@ -76,7 +74,6 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
 
   function upgrade(request: IncomingMessage, raw: Duplex, head: Buffer): void {
     raw.on('error', () => raw.destroy());
-    if (refusals >= REFUSALS_MAX) return void raw.destroy();
     webSockets.handleUpgrade(request, raw, head, (webSocket) => {
       webSocket.on('error', (error) => log.debug({ err: error }, 'A viewer’s WebSocket broke the protocol'));
       const refusal = refusalFor(request, webSocket);
@@ -101,9 +98,11 @@ export function createSocketServer(options: EdgeOptions, limits: EdgeLimits, aut
     return null;
   }
 
+  /** Who is refused waits for nobody but itself: those who may come in are judged whatever is still on its way out [EDGE-47]. */
   function refuse(webSocket: WebSocket, code: number, reason: string): void {
-    refusals += 1;
     context.stats.closedByEdge += 1;
+    if (refusals >= limits.refusalsMax) return webSocket.terminate();
+    refusals += 1;
     webSocket.once('close', () => (refusals -= 1));
     webSocket.close(code, closeText(reason));
   }
