@@ -75,7 +75,7 @@ export class ControlSocket {
     this.#budgetAt = this.#heardAt = this.#saidAt = context.now();
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
     webSocket.on('ping', () => this.#spend(0));
-    webSocket.on('pong', () => this.#hear());
+    webSocket.on('pong', () => this.#onPong());
     webSocket.on('close', () => this.#cancelWaiting());
     this.#send(questionMessage(context.plane.vector(document)));
   }
@@ -186,6 +186,12 @@ export class ControlSocket {
     }
     this.#saidAt = this.#context.now();
     this.#webSocket.send(bytes);
+  }
+
+  /** One that was asked for costs nothing. */
+  #onPong(): void {
+    if (!this.#isPinged) this.#spend(0);
+    this.#hear();
   }
 
   #hear(): void {

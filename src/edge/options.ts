@@ -76,7 +76,7 @@ export interface EdgeLimits {
   readonly helloMs: number;
   /** Silence after which a socket is pinged, and after twice of which it is cut. */
   readonly keepaliveMs: number;
-  /** Messages of one socket: sustained, and in a burst. */
+  /** Messages, pings and pongs that nobody asked for of one socket: sustained, and in a burst. */
   readonly messagesPerSecondMax: number;
   readonly messageBurstMax: number;
   /** Refused messages after which a socket is closed. */

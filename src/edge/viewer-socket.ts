@@ -88,7 +88,7 @@ export class ViewerSocket {
     this.#budget = context.limits.messageBurstMax;
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
     webSocket.on('ping', () => this.#spend(0));
-    webSocket.on('pong', () => this.#hear());
+    webSocket.on('pong', () => this.#onPong());
   }
 
   get inFlight(): number {
@@ -301,6 +301,12 @@ export class ViewerSocket {
   #hear(): void {
     this.#heardAt = this.#context.seconds;
     this.#isPinged = false;
+  }
+
+  /** One that was asked for costs nothing. */
+  #onPong(): void {
+    if (!this.#isPinged) this.#spend(0);
+    this.#hear();
   }
 
   /** Takes one message out of the budget; who goes on when it is empty is closed. */

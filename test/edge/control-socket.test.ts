@@ -97,6 +97,14 @@ describe('a moderator’s socket', () => {
     expect(stats.closedByEdge).toBe(1);
   });
 
+  it('[MOD-15] pings and pongs that nobody asked for are messages, too', () => {
+    for (const kind of ['ping', 'pong']) {
+      const { stub } = connect();
+      for (let sent = 0; sent < CONTROL_LIMITS.messageBurstMax; sent++) stub.emit(kind);
+      expect(stub.done).toEqual(['close 4529']);
+    }
+  });
+
   it('[MOD-12] hears something at least every ten seconds, or a provider would take it for dead; one that is silent is pinged, then cut', () => {
     const { stub, state, socket } = connect();
     for (state.now = 1_000; state.now <= 60_000; state.now += 1_000) socket.sweep();

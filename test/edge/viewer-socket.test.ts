@@ -209,7 +209,7 @@ describe('bounds', () => {
     await eventually(() => expect(ann.of('ack')).toMatchObject([{ seq: 1 }]));
   });
 
-  it('[EDGE-35] too many messages are refused, then the socket is closed; pings count too', async () => {
+  it('[EDGE-35] too many messages are refused, then the socket is closed; pings count too, and pongs that nobody asked for', async () => {
     const ann = await player().welcomed();
     ann.send({ ...hello, session_id: 'flood' } as ClientMessage);
     for (let seq = 1; seq <= 200; seq++) ann.send(batch(seq));
@@ -245,6 +245,9 @@ describe('upgrades', () => {
       await new Player(`${ws}/streams/${id}/reactions`).closes(4400, /stream id/);
     }
     const preferring = await player([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON]).welcomed();
+    const ponger = await player().welcomed();
+    for (let n = 0; n < 200; n++) ponger.socket.pong();
+    await ponger.closes(4529, /messages a second/);
     expect(preferring.socket.protocol).toBe(SUBPROTOCOL_MSGPACK);
   });
 
