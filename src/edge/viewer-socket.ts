@@ -224,13 +224,18 @@ export class ViewerSocket {
 
   #submit({ seq, reactions, via }: BatchMessage): void {
     const inFlight = this.#inFlight;
+    const session = this.#session;
+    if (inFlight === null) return;
+    const sentIn = inFlight.sessionOf(seq);
     // A batch that is sent again while its answer is on the way gets that answer.
-    if (inFlight === null || inFlight.has(seq)) return;
+    if (sentIn === session) return;
+    // An answer names the number alone, and this one would be taken for the other's.
+    if (sentIn !== undefined) throw new MalformedMessage(`batch ${seq} of the session before is not answered yet; let the numbers go on`);
     if (inFlight.size >= BATCHES_IN_FLIGHT_MAX) return this.#answerError(seq, 'rate-limited', RETRY_MS);
     const { ingest, stats, now } = this.#context;
     const at = now();
     this.#hearing.batch(this.member?.level ?? 'exact', at, this.#messageBytes);
-    inFlight.add(seq, at);
+    inFlight.add(seq, session, at);
     stats.inFlight += 1;
     stats.batches += 1;
     ingest.submit(
@@ -239,22 +244,22 @@ export class ViewerSocket {
         viewer: this.#viewer,
         device: this.#device,
         address: this.#network,
-        session: this.#session,
+        session,
         sequence: seq,
         reactions: reactions.map(({ emoji_id, count }): Reaction => [emoji_id as EmojiId, count]),
         ...(via === undefined ? {} : { via }),
       },
-      (reply) => this.#onReply(seq, reply),
+      (reply) => this.#onReply(seq, session, reply),
     );
   }
 
-  #onReply(seq: number, reply: IngestReply): void {
+  #onReply(seq: number, session: string, reply: IngestReply): void {
     const { stats, now, observeAckMs } = this.#context;
-    const submittedAt = this.#inFlight?.take(seq);
+    const submittedAt = this.#inFlight?.take(seq, session);
     if (submittedAt !== undefined) {
       stats.inFlight -= 1;
       observeAckMs(now() - submittedAt);
-    }
+    } else if (session !== this.#session) return;
     // Also when it comes too late: the batch is counted, and the client may stop resending it.
     if (reply.kind === 'counted') {
       stats.acks += 1;
@@ -298,15 +303,15 @@ export class ViewerSocket {
     if (this.#state !== 'closed') this.#refuse(problem in CLOSE_CODES ? (problem as CloseReason) : 'overloaded', message);
   }
 
-  #hear(): void {
-    this.#heardAt = this.#context.seconds;
-    this.#isPinged = false;
-  }
-
   /** One that was asked for costs nothing. */
   #onPong(): void {
     if (!this.#isPinged) this.#spend(0);
     this.#hear();
+  }
+
+  #hear(): void {
+    this.#heardAt = this.#context.seconds;
+    this.#isPinged = false;
   }
 
   /** Takes one message out of the budget; who goes on when it is empty is closed. */

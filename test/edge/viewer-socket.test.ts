@@ -168,6 +168,33 @@ describe('hello', () => {
     region.holds = false;
   });
 
+  it('[EDGE-46] a number of the first that is in flight is malformed in the second, whose answer would be taken for the other’s', async () => {
+    const ann = await player().welcomed();
+    region.holds = true;
+    ann.send({ ...hello, session_id: 'first-7' } as ClientMessage, batch(7, 3));
+    await eventually(() => expect(region.batches.at(-1)).toMatchObject({ session: 'first-7' }));
+    ann.send({ ...hello, session_id: 'second-7' } as ClientMessage, batch(7, 2));
+    await ann.closes(4400, /numbers go on/);
+    region.release();
+    expect(ann.of('ack')).toEqual([]);
+    expect(region.batches.filter(({ session }) => session === 'second-7')).toEqual([]);
+  });
+
+  it('[EDGE-46] what comes too late of the first is no answer to the second', async () => {
+    const ann = await player().welcomed();
+    region.holds = true;
+    ann.send({ ...hello, session_id: 'given-up' } as ClientMessage, batch(7, 3));
+    await eventually(() => expect(ann.of('error')).toMatchObject([{ seq: 7, code: 'unavailable' }]));
+    ann.send({ ...hello, session_id: 'next' } as ClientMessage, batch(7, 2));
+    await eventually(() => expect(region.batches.at(-1)).toMatchObject({ session: 'next' }));
+    region.release();
+    await eventually(() => expect(ann.of('ack')).toMatchObject([{ seq: 7, accepted: 2 }]));
+    expect(edge.stats['inFlight']).toBe(0);
+    region.holds = false;
+    ann.send(batch(8));
+    await eventually(() => expect(ann.of('ack').map(({ seq }) => seq)).toEqual([7, 8]));
+  });
+
   it('[EDGE-33] a socket that says nothing watches, and may no longer send', async () => {
     const watcher = await player([]).welcomed();
     const late = await player([]).welcomed();
@@ -218,6 +245,9 @@ describe('bounds', () => {
     const pinger = await player().welcomed();
     for (let n = 0; n < 200; n++) pinger.socket.ping();
     await eventually(() => expect(pinger.closed).not.toBeNull());
+    const ponger = await player().welcomed();
+    for (let n = 0; n < 200; n++) ponger.socket.pong();
+    await ponger.closes(4529, /messages a second/);
   });
 
   it('[EDGE-36] an oversized message is refused with 1009', async () => {
@@ -245,9 +275,6 @@ describe('upgrades', () => {
       await new Player(`${ws}/streams/${id}/reactions`).closes(4400, /stream id/);
     }
     const preferring = await player([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON]).welcomed();
-    const ponger = await player().welcomed();
-    for (let n = 0; n < 200; n++) ponger.socket.pong();
-    await ponger.closes(4529, /messages a second/);
     expect(preferring.socket.protocol).toBe(SUBPROTOCOL_MSGPACK);
   });
 
