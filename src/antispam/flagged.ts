@@ -59,11 +59,14 @@ export interface CellVerdict {
 
 const PER_STREAM_MAX = 100;
 const KEPT_MS = 10 * 60_000;
+/** To look through all streams takes time, and when all who are listed are fresh it is of no use. */
+const PRUNE_ALL_MS = 10_000;
 
 export class FlaggedViewers {
   readonly #allMax: number;
   readonly #streams = new Map<number, Map<string, Evidence>>();
   #size = 0;
+  #prunedAllAt = -Infinity;
 
   /** At most so many in all streams together. */
   constructor(allMax: number) {
@@ -133,6 +136,11 @@ export class FlaggedViewers {
   #makeRoom(scope: number, { score, now }: CellVerdict): boolean {
     const full = (): boolean => this.#size >= this.#allMax || (this.#streams.get(scope)?.size ?? 0) >= PER_STREAM_MAX;
     if (full()) this.#prune(scope, now);
+    // Streams that nobody lists nor taps in any more would keep the room for ever.
+    if (this.#size >= this.#allMax && now - this.#prunedAllAt >= PRUNE_ALL_MS) {
+      this.#prunedAllAt = now;
+      for (const other of this.#streams.keys()) this.#prune(other, now);
+    }
     if (!full()) return true;
     const lowest = [...(this.#streams.get(scope) ?? [])].reduce<[string, Evidence] | null>(
       (least, one) => (least === null || one[1].score < least[1].score ? one : least),
