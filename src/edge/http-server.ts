@@ -34,6 +34,8 @@ export async function createHttpServer(
   const app = fastify({
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_MS_MAX,
+    // Who does not read its answer holds it and its place; a connection that becomes a WebSocket has bounds of its own.
+    connectionTimeout: limits.stuckMs,
     // Node looks for late requests every 30 s unless told otherwise.
     http: { headersTimeout: REQUEST_MS_MAX, connectionsCheckingInterval: 1_000, maxHeaderSize: HEADER_BYTES_MAX },
     routerOptions: { maxParamLength: ROUTE_PARAMETER_MAX },

@@ -85,7 +85,7 @@ export interface EdgeLimits {
   readonly postsPerSecondMax: number;
   /** Reactions posted over HTTP that wait for their commit. */
   readonly postsInFlightMax: number;
-  /** A socket that takes in nothing for this long is cut. */
+  /** A connection that takes in nothing for this long is cut. */
   readonly stuckMs: number;
   /** One that takes in less than it makes us answer is cut when so much waits for it. */
   readonly waitingBytesMax: number;
@@ -111,7 +111,7 @@ export const EDGE_LIMITS: EdgeLimits = Object.freeze({
 /** Every bound of a moderator's socket. */
 export interface ControlLimits {
   readonly socketsMax: number;
-  /** Upgrades whose token is being verified, and sockets that are being refused. */
+  /** Upgrades whose token is being verified at one time; beyond them upgrades are cut. */
   readonly arrivalsMax: number;
   /** Sockets that are told why they are refused at one time; beyond them who is refused is cut without a word. */
   readonly refusalsMax: number;

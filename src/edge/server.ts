@@ -14,6 +14,7 @@ import { Door } from './door.ts';
 import type { Fanout } from './fanout.ts';
 import { createHttpServer } from './http-server.ts';
 import { EDGE_LIMITS, type EdgeOptions } from './options.ts';
+import { passOverUpgrade } from './passed-over-upgrade.ts';
 import type { PostStats } from './reactions-route.ts';
 import type { SocketStats } from './socket-context.ts';
 import { createSocketServer } from './socket-server.ts';
@@ -48,7 +49,8 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const sockets = createSocketServer(options, limits, authenticator, door);
   const control = options.control && createControlServer({ ...options.control, authenticator, origins: config.origins, runtime, log });
   app.server.on('upgrade', (request, raw, head) => {
-    if (door.isClosed) door.turnAway(raw);
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket') passOverUpgrade(app.server, request, raw, head);
+    else if (door.isClosed) door.turnAway(raw);
     else if (control?.serves(request.url)) control.upgrade(request, raw, head);
     else arrivals.add(raw, () => sockets.upgrade(request, raw, head));
   });

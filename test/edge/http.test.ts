@@ -1,6 +1,8 @@
-import { connect } from 'node:net';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { connect, type Socket } from 'node:net';
 import { encode } from '@msgpack/msgpack';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { InvalidHistoryQuery } from '../../src/analytics/history.ts';
 import { WindowStoreOutdated, WindowStoreUnavailable, type HistoryPoint, type HistoryQuery } from '../../src/analytics/window-store.ts';
 import type { Edge } from '../../src/edge/server.ts';
@@ -375,7 +377,43 @@ describe('broken requests', () => {
     const headers = Array.from({ length: 2000 }, (_, n) => `x-h${n}: ${n}\r\n`).join('');
     expect(await exchange(`GET / HTTP/1.1\r\nhost: x\r\n${headers}\r\n`)).toMatch(/^HTTP\/1.1 431 .*headers-too-large/s);
     expect(await exchange('HELO there\r\n\r\n')).toMatch(/^HTTP\/1.1 400 .*problem:malformed/s);
-    expect(await exchange('GET /x HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n')).toMatch(/^HTTP\/1.1 400/);
     await eventually(async () => expect((await fetch(`${http}/streams/x/reactions`)).status).toBe(200));
   });
 });
+
+  const offer = 'host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA';
+  it('[EDGE-26] an offer to go on in another protocol is passed over: the request is served as if it were not there', async () => {
+    expect(await exchange(`GET /streams/x/reactions HTTP/1.1\r\n${offer}\r\n\r\n`)).toMatch(/^HTTP\/1.1 200 .*"stream_id":"x"/s);
+    expect(await exchange(`GET /nowhere HTTP/1.1\r\n${offer}\r\n\r\n`)).toMatch(/^HTTP\/1.1 404 .*problem:not-found/s);
+    const body = JSON.stringify({ ...good, ...once() });
+    const length = Buffer.byteLength(body);
+    expect(await exchange(`POST /reactions HTTP/1.1\r\n${offer}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`)).toMatch(/^HTTP\/1.1 202 .*"accepted":3/s);
+    const chunked = JSON.stringify({ ...good, ...once() });
+    const chunks = [chunked.slice(0, 9), chunked.slice(9), ''].map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`);
+    expect(await exchange(`POST /reactions HTTP/1.1\r\n${offer}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n${chunks.join('')}`)).toMatch(/^HTTP\/1.1 202 /);
+    // Nothing of what follows is taken for another request.
+    const before = region.batches.length;
+    const second = JSON.stringify({ ...good, ...once() });
+    const follows = `POST /reactions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${second.length}\r\n\r\n${second}`;
+    await exchange(`GET /streams/x/reactions HTTP/1.1\r\n${offer}\r\n\r\n${follows}`);
+    expect(region.batches).toHaveLength(before);
+  });
+
+  it('[EDGE-25] who does not read its answer is cut, and a WebSocket that is silent for as long is not', async () => {
+    const accepted: Socket[] = [];
+    const note = (message: unknown): void => void accepted.push((message as { readonly socket: Socket }).socket);
+    const quick = await startEdge(new FakeRegion(), { limits: { stuckMs: 1_000, answerMsMax: 500 } });
+    const viewer = new WebSocket(`${quick.ws}/streams/x/reactions`);
+    await new Promise((resolve) => viewer.once('message', resolve));
+    subscribe('net.server.socket', note);
+    const idler = connect(quick.port, '127.0.0.1').pause();
+    // More than the system keeps for a reader.
+    idler.write('GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(40));
+    await eventually(() => expect(accepted.map(({ bytesWritten }) => bytesWritten > 0)).toEqual([true]));
+    await eventually(() => expect(accepted[0]!.destroyed).toBe(true));
+    unsubscribe('net.server.socket', note);
+    expect(viewer.readyState).toBe(WebSocket.OPEN);
+    viewer.terminate();
+    idler.destroy();
+    await quick.edge.stop({ graceMs: 500 });
+  });
