@@ -7,6 +7,7 @@
 import { Type } from 'typebox';
 import { isId, type StreamId } from '../../crdt/ids.ts';
 import { REASONS } from '../antispam/suspicion.ts';
+import { TIMESTAMP_MAX } from '../protocol/message-rules.ts';
 import { REACTIONS_PER_BATCH_MAX, TAPS_PER_REACTION_MAX, VIA_MAX } from '../protocol/messages.ts';
 import { PROBLEM_MEDIA_TYPE } from '../protocol/problems.ts';
 import { Problem } from './problem.ts';
@@ -51,7 +52,7 @@ export const ReactionSchema = Type.Object(
       }),
     ),
     timestamp: Type.Union([
-      Type.Number({ minimum: 0, description: 'milliseconds since the epoch' }),
+      Type.Number({ minimum: 0, maximum: TIMESTAMP_MAX, description: 'milliseconds since the epoch' }),
       Type.String({ format: 'date-time', maxLength: 40, description: 'ISO 8601' }),
     ]),
     session_id: Type.Optional(id('one run of a client; with seq, the reaction may be sent again and counts once')),

@@ -22,7 +22,7 @@ export class MalformedMessage extends Error {
 const VIEWER_ID = /^[\x21-\x7e]{1,128}$/;
 const TOKEN = /^[\x21-\x7e]{1,3072}$/;
 /** The last millisecond that a `Date` can hold. */
-const TIMESTAMP_MAX = 8.64e15;
+export const TIMESTAMP_MAX = 8.64e15;
 
 export const LEVELS_IN_ORDER: readonly FrameMessage['level'][] = ['exact', 'relaxed', 'hearts', 'static'];
 

@@ -133,6 +133,7 @@ describe('POST /reactions', () => {
     'emoji __proto__': { ...good, emoji_id: '__proto__' },
     'a glyph': { ...good, emoji_id: '❤️' },
     'seq without session': { ...good, seq: 1 },
+    'a timestamp that no date holds': { ...good, timestamp: 1e308 },
     'session without seq': { ...good, session_id: 's' },
     'seq 0': { ...good, session_id: 's', seq: 0 },
     'seq 2^53': { ...good, session_id: 's', seq: 2 ** 53 },
@@ -190,6 +191,10 @@ describe('POST /reactions', () => {
     for (const [reason, status] of Object.entries(statuses) as [keyof typeof statuses, number][]) {
       region.answer = () => ({ kind: 'refused', reason });
       expectProblem(await post(good), status, reason);
+  it('[EDGE-12] a time below zero by its sign alone is refused, as over WebSocket', async () => {
+    expectProblem(await post(JSON.stringify(good).replace(String(good.timestamp), '-0')), 422, 'invalid-batch');
+  });
+
     }
   });
 
