@@ -10,7 +10,7 @@ import { BODY_BYTES_MAX } from './options.ts';
 import { Problem } from './problem.ts';
 
 export function sendProblem(reply: FastifyReply, problem: Problem, extension: object = {}): FastifyReply {
-  const document = problemDocument(problem.problem, problem.message);
+  const document = problemDocument(problem.problem, problem.message, problem.retryAfterMs);
   if (problem.retryAfterMs !== undefined) {
     reply.header('retry-after', String(retryAfterSeconds(problem.retryAfterMs)));
   }
@@ -69,7 +69,7 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
 
 /** A problem as the last answer on a bare socket. */
 export function endWithProblem(socket: Socket, { problem, message, retryAfterMs }: Problem): void {
-  const document = problemDocument(problem, message);
+  const document = problemDocument(problem, message, retryAfterMs);
   const body = JSON.stringify(document);
   const head = [
     `HTTP/1.1 ${document.status} ${document.title}`,

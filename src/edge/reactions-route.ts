@@ -146,7 +146,7 @@ function refusedItem(
     error,
     result: {
       seq: Number.isSafeInteger(seq) ? (seq as number) : null,
-      problem: problemDocument(error.problem, error.message),
+      problem: problemDocument(error.problem, error.message, error.retryAfterMs),
     },
   };
 }

@@ -88,6 +88,7 @@ const ProblemSchema = Type.Object(
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.Optional(Type.String({ description: 'what is wrong and what to do' })),
+    retry_after_ms: Type.Optional(count('after so many milliseconds the same may be sent again; there when that can help')),
   },
   { description: 'RFC 9457 problem document' },
 );

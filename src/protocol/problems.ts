@@ -42,9 +42,12 @@ export interface ProblemDocument {
   readonly title: string;
   readonly status: number;
   readonly detail?: string;
+  /** After so long the same may be sent again. */
+  readonly retry_after_ms?: number;
 }
 
-export function problemDocument(name: ProblemName, detail?: string): ProblemDocument {
+export function problemDocument(name: ProblemName, detail?: string, retryAfterMs?: number): ProblemDocument {
   const { title, status } = PROBLEMS[name];
-  return { type: `urn:ovation:problem:${name}`, title, status, ...(detail === undefined ? {} : { detail }) };
+  const more = { ...(detail === undefined ? {} : { detail }), ...(retryAfterMs === undefined ? {} : { retry_after_ms: Math.ceil(retryAfterMs) }) };
+  return { type: `urn:ovation:problem:${name}`, title, status, ...more };
 }

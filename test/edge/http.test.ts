@@ -111,7 +111,19 @@ describe('POST /reactions', () => {
     const answer = await post([good, good]);
     expectProblem(answer, 503, 'overloaded');
     expect(answer.headers.get('retry-after')).toBe('3');
+    expect(answer.body['retry_after_ms']).toBe(2300);
     expect(answer.body['results']).toHaveLength(2);
+  });
+
+  it('[EDGE-11] each reaction of a list that was refused comes back when its own refusal says', async () => {
+    const { session_id } = once();
+    const waits = new Map([[1, 400.2], [2, 2300]]);
+    region.answer = ({ sequence }) => (waits.has(sequence) ? { kind: 'refused', reason: 'overloaded', retryAfterMs: waits.get(sequence)! } : null);
+    const { status, body } = await post([1, 2, 3, 4].map((seq) => ({ ...good, session_id, seq, count_since_last: seq === 4 ? 0 : 1 })));
+    expect(status).toBe(202);
+    const problems = (body['results'] as { readonly problem?: { readonly retry_after_ms?: number } }[]).map(({ problem }) => problem);
+    expect(problems.map((problem) => problem?.retry_after_ms)).toEqual([401, 2300, undefined, undefined]);
+    expect(problems[3]).toMatchObject({ status: 422 });
   });
 
   const invalid: Record<string, object> = {
@@ -121,6 +133,7 @@ describe('POST /reactions', () => {
     'no timestamp': { ...good, timestamp: undefined },
     'a timestamp of no format': { ...good, timestamp: 'yesterday' },
     'a negative timestamp': { ...good, timestamp: -1 },
+    'a timestamp that no date holds': { ...good, timestamp: 1e308 },
     'a fractional count': { ...good, count_since_last: 1.5 },
     'a count of zero': { ...good, count_since_last: 0 },
     'a count too large': { ...good, count_since_last: 10_001 },
@@ -133,7 +146,6 @@ describe('POST /reactions', () => {
     'emoji __proto__': { ...good, emoji_id: '__proto__' },
     'a glyph': { ...good, emoji_id: '❤️' },
     'seq without session': { ...good, seq: 1 },
-    'a timestamp that no date holds': { ...good, timestamp: 1e308 },
     'session without seq': { ...good, session_id: 's' },
     'seq 0': { ...good, session_id: 's', seq: 0 },
     'seq 2^53': { ...good, session_id: 's', seq: 2 ** 53 },
@@ -179,6 +191,10 @@ describe('POST /reactions', () => {
     }
   });
 
+  it('[EDGE-12] a time below zero by its sign alone is refused, as over WebSocket', async () => {
+    expectProblem(await post(JSON.stringify(good).replace(String(good.timestamp), '-0')), 422, 'invalid-batch');
+  });
+
   it('[EDGE-12] refuses other media types, and bodies too large', async () => {
     for (const type of ['application/x-www-form-urlencoded', 'text/plain']) {
       expectProblem(await post('a=b', { 'content-type': type }), 415, 'unsupported-media-type');
@@ -191,10 +207,6 @@ describe('POST /reactions', () => {
     for (const [reason, status] of Object.entries(statuses) as [keyof typeof statuses, number][]) {
       region.answer = () => ({ kind: 'refused', reason });
       expectProblem(await post(good), status, reason);
-  it('[EDGE-12] a time below zero by its sign alone is refused, as over WebSocket', async () => {
-    expectProblem(await post(JSON.stringify(good).replace(String(good.timestamp), '-0')), 422, 'invalid-batch');
-  });
-
     }
   });
 
@@ -384,7 +396,6 @@ describe('broken requests', () => {
     expect(await exchange('HELO there\r\n\r\n')).toMatch(/^HTTP\/1.1 400 .*problem:malformed/s);
     await eventually(async () => expect((await fetch(`${http}/streams/x/reactions`)).status).toBe(200));
   });
-});
 
   const offer = 'host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA';
   it('[EDGE-26] an offer to go on in another protocol is passed over: the request is served as if it were not there', async () => {
@@ -422,3 +433,4 @@ describe('broken requests', () => {
     idler.destroy();
     await quick.edge.stop({ graceMs: 500 });
   });
+});
