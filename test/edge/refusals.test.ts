@@ -14,7 +14,7 @@ import { FakeRegion, startEdge } from './fake-region.ts';
 
 const SECRET = 'a secret that is at least 32 characters long';
 const REFUSALS_MAX = 3;
-/** More than are told why, and as many as may knock at the moderators' door at one time. */
+/** More than are told why, and than may knock at the moderators' door at one time. */
 const CROWD = 6;
 
 const open: Socket[] = [];
@@ -28,7 +28,7 @@ beforeEach(async () => {
   ({ edge, ws, port } = await startEdge(region, {
     config: { jwt: { secret: SECRET } },
     limits: { refusalsMax: REFUSALS_MAX },
-    control: { plane, changes: null, limits: { refusalsMax: REFUSALS_MAX, arrivalsMax: CROWD } },
+    control: { plane, changes: null, limits: { refusalsMax: REFUSALS_MAX, arrivalsMax: REFUSALS_MAX } },
   }));
 });
 afterEach(async () => {
