@@ -152,6 +152,12 @@ describe.skipIf(!browserAvailable)('<live-reactions> in Chromium', () => {
     expect(await page.evaluate(`document.querySelector('live-reactions').shadowRoot.activeElement.getAttribute('aria-label')`)).toBe('React with fire');
     await page.evaluate(`document.querySelector('live-reactions').controls = false`);
     expect(await buttons.count()).toBe(0);
+
+    // What every object inherits is no total, no rate and no glyph.
+    await page.evaluate(`Object.assign(document.querySelector('live-reactions'), { palette: '', controls: true });
+      puppets[0].palette = { constructor: '🔧', heart: '❤️' };
+      puppets[0].emit('totals', { heart: 3 })`);
+    await expect.poll(() => buttons.allInnerTexts().then((texts) => texts.map((text) => text.replace(/\s/g, ''))), WAIT).toEqual(['🔧0', '❤️3']);
   });
 
   it('[OVL-13] with reduced motion nothing flies, and a calm counter tells the total', async () => {

@@ -76,7 +76,7 @@ export function createView(root: ShadowRoot, onTap: (emoji: string, across: numb
     showTotals(totals) {
       total = 0;
       for (const count of Object.values(totals)) total += count;
-      for (const [emoji, { count }] of buttons) setText(count, compact(totals[emoji] ?? 0));
+      for (const [emoji, { count }] of buttons) setText(count, compact(own(totals, emoji) ?? 0));
       setText(calmTotal, exact.format(total));
     },
     showFrame({ rates, level }, palette) {
@@ -84,10 +84,10 @@ export function createView(root: ShadowRoot, onTap: (emoji: string, across: numb
       let busiest = '';
       for (const [emoji, perSecond] of Object.entries(rates)) {
         rate += perSecond;
-        if (perSecond > (rates[busiest] ?? 0)) busiest = emoji;
+        if (perSecond > (own(rates, busiest) ?? 0)) busiest = emoji;
       }
       const folded = level === 'hearts' || level === 'static' || busiest === '';
-      setText(calmGlyph, (folded ? undefined : palette[busiest]) ?? palette['heart'] ?? '❤️');
+      setText(calmGlyph, (folded ? undefined : own(palette, busiest)) ?? palette['heart'] ?? '❤️');
       setText(calmPace, level === 'static' || rate < 0.5 ? '' : `${compact(Math.round(rate))} a second`);
       calm.style.setProperty('--_warmth', (particlesPerSecond(rate) / SPAWNS_PER_SECOND_MAX).toFixed(2));
       calm.hidden = false;
@@ -99,6 +99,11 @@ export function createView(root: ShadowRoot, onTap: (emoji: string, across: numb
       setText(status, `${exact.format(total)} reactions`);
     },
   };
+}
+
+/** An emoji may be called `constructor`, which every object inherits. */
+function own<Value>(values: Readonly<Record<string, Value>>, emoji: string): Value | undefined {
+  return Object.hasOwn(values, emoji) ? values[emoji] : undefined;
 }
 
 function compact(count: number): string {
