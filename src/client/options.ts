@@ -29,8 +29,9 @@ export function checkOptions(options: ReactionsOptions, base: string | undefined
   });
   if (endpoints.length + problems.length === 0) problems.push('endpoints is missing');
   if (!isId(streamId)) problems.push('streamId must match [A-Za-z0-9_-]{1,64}');
-  if (viewerId !== undefined && !isViewerId(viewerId)) problems.push('viewerId must be visible ASCII, 128 at most');
-  const isUsable = endpoints.length > 0 && isId(streamId) && (viewerId === undefined || isViewerId(viewerId));
+  const isViewer = viewerId === undefined || isViewerId(viewerId);
+  if (!isViewer) problems.push('viewerId must be visible ASCII, 128 at most');
+  const isUsable = endpoints.length > 0 && isId(streamId) && isViewer;
   return { endpoints, streamId, viewerId, getToken, palette: Object.freeze({ ...palette }), transport, watchOnly, problems, isUsable };
 }
 
@@ -48,7 +49,7 @@ export function subjectOf(token: string | undefined): string | undefined {
   try {
     const payload = token?.split('.')[1]?.replaceAll('-', '+').replaceAll('_', '/');
     const { sub } = JSON.parse(atob(payload ?? '')) as { readonly sub?: unknown };
-    return typeof sub === 'string' ? sub : undefined;
+    return isViewerId(sub) ? sub : undefined;
   } catch {
     return undefined;
   }

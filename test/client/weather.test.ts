@@ -238,6 +238,13 @@ describe('[SDK-13] bad input is one error event, no loop and no crash', () => {
     expect(reactions.state).toBe('connected');
     socket!.raw(new Uint8Array([0x91, 99]).buffer);
     expect(errors[1]).toMatchObject({ code: 'not-found', temporary: false });
+  test.each(['two words', 'x'.repeat(129)])('name no viewer whom no region would take', async (sub) => {
+    const { reactions } = start({ getToken: () => `x.${btoa(JSON.stringify({ sub }))}.x` });
+    await connected(reactions);
+    expect(world.hellos[0]!.viewer_id).toMatch(/^[0-9a-f]{32}$/);
+    reactions.close();
+  });
+
     expect(reactions.state).toBe('disconnected');
   });
 
