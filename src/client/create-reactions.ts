@@ -22,16 +22,16 @@ export function createReactions(options: ReactionsOptions): Reactions {
   let unwatch = (): void => {};
   if (!checked.isUsable) engine.end();
   const cancelStart = timers.after(0, () => {
-    if (checked.problems.length > 0) engine.report('invalid-options', checked.problems.join('. '), false);
-    if (!checked.isUsable) return;
     // Before it connects: a page that is hidden already has ten seconds to be looked at.
-    if (platform.page !== undefined) {
+    if (checked.isUsable && platform.page !== undefined) {
       unwatch = watchPage(platform.page, timers, {
         flush: (isLeaving) => engine.flush(isLeaving),
         pause: () => engine.pause(),
         resume: () => engine.resume(),
       });
     }
+    // Who hears of it may close, and nothing may be begun after that.
+    if (checked.problems.length > 0) engine.report('invalid-options', checked.problems.join('. '), false);
     engine.resume();
   });
   return {

@@ -128,6 +128,33 @@ describe('[SDK-11] a page that is away', () => {
     expect((JSON.parse(bodies[0]!) as { seq: number }[]).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
   });
 
+  test('hidden before a reconnect is welcomed: nothing is said over it yet, and what waits is posted', async () => {
+    const errors: unknown[] = [];
+    const reactions = await start();
+    reactions.on('error', (error) => errors.push(error));
+    const us = world.region('us');
+    us.restart();
+    reactions.tap('heart', 2);
+    await runtime.runUntil(() => us.sockets.size === 1);
+    expect(reactions.state).toBe('connecting');
+    page.show('hidden');
+    await runtime.runUntil(() => reactions.state === 'connected');
+    await runtime.runFor(1_000);
+    expect(world.tapsCounted).toBe(2);
+    expect(errors).toEqual([]);
+    reactions.close();
+  });
+
+  test('[SDK-7] closed by who hears that an endpoint is wrong, it has not begun to listen to the page', async () => {
+    const reactions = createReactions({ endpoints: ['https://us.test', 'ftp://eu.test'], streamId: 'derby', platform: { ...world.platform(), page } });
+    reactions.on('error', () => reactions.close());
+    await runtime.runFor(1_000);
+    expect(reactions.endpoint).toBeNull();
+    page.show('hidden');
+    expect(runtime.pendingTimers).toBe(0);
+    expect(world.connections).toEqual([]);
+  });
+
   test('once closed it listens to the page no more', async () => {
     const reactions = await start();
     reactions.close();
