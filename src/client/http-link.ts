@@ -10,7 +10,7 @@ import type { BatchMessage, FrameMessage, Hello, Welcome } from '../protocol/mes
 import { serverMessageOf } from '../protocol/server-messages.ts';
 import type { Platform } from './client-types.ts';
 import type { Link, LinkEvents } from './link.ts';
-import { postBatches } from './post-batches.ts';
+import { fitting, postBatches } from './post-batches.ts';
 import { NOT_OVATION } from './reconnect.ts';
 
 const POLL_MS = 2_000;
@@ -19,7 +19,6 @@ const POLL_MS_MAX = 8_000;
 const FAILED_POLLS_MAX = 3;
 /** How many to show as new at one time: a poll after a pause is no applause of now. */
 const HINT_MAX = 50;
-const CODES = new Map([[401, CLOSE_CODES.unauthenticated], [403, CLOSE_CODES.forbidden], [400, CLOSE_CODES.malformed], [410, CLOSE_CODES['stream-ended']]]);
 
 interface Totals {
   readonly palette?: unknown;
@@ -58,20 +57,22 @@ export function openHttp(
     try {
       const response = await fetch(url, { signal: AbortSignal.timeout(POLL_MS_MAX) });
       if (!isOpen) return;
+      const { status } = response;
       if (response.ok) receive((await response.json()) as Totals);
-      else if (response.status < 500) return lost(CODES.get(response.status) ?? CLOSE_CODES['not-found'], `HTTP ${response.status}`);
-      else failed(`HTTP ${response.status}`);
+      else if (status === 410) lost(CLOSE_CODES['stream-ended'], `HTTP ${status}`);
+      else failed(`HTTP ${status}`, status < 500 && ![408, 425, 429].includes(status) ? CLOSE_CODES['not-found'] : 1006);
     } catch (error) {
       // What is no JSON, or no totals, comes from something else than a region.
-      if (error instanceof SyntaxError || error instanceof MalformedMessage) return lost(NOT_OVATION, error.message);
-      failed((error as Error).message);
+      failed((error as Error).message, error instanceof SyntaxError || error instanceof MalformedMessage ? NOT_OVATION : 1006);
     }
     if (isOpen) cancelPoll = timers.after(POLL_MS * (0.9 + 0.2 * random.next()), () => void poll());
   }
 
-  function failed(reason: string): void {
+  /** Where a region has answered, what no region says comes from something in between, and passes. */
+  function failed(reason: string, code: number): void {
     failedPolls += 1;
-    if (shown === null || failedPolls >= FAILED_POLLS_MAX) lost(1006, reason);
+    if (shown === null) lost(code, reason);
+    else if (failedPolls >= FAILED_POLLS_MAX) lost(1006, reason);
   }
 
   function receive(answer: Totals): void {
@@ -97,11 +98,10 @@ export function openHttp(
   async function postQueue(): Promise<void> {
     if (isPosting || !isOpen || sender === null || queue.size === 0) return;
     isPosting = true;
-    const batches = [...queue.values()];
-    queue.clear();
     const { session_id: sessionId, viewer_id: viewerId, token } = sender;
+    const post = fitting({ endpoint, region, streamId, viewerId, sessionId, token, batches: [...queue.values()] });
+    for (const { seq } of post.batches) queue.delete(seq);
     try {
-      const post = { endpoint, region, streamId, viewerId, sessionId, token, batches };
       for (const answer of await postBatches(fetch, post)) {
         if (!isOpen) return;
         if (answer.type === 'error' && (answer.code === 'unauthenticated' || answer.code === 'forbidden')) {

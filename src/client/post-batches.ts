@@ -22,28 +22,44 @@ export interface Post {
 /** Browsers let pages that are left send 64 KiB in all. */
 const BODY_CHARACTERS_MAX = 60_000;
 const POST_MS_MAX = 8_000;
-const RETRY_MS = 1_000;
 
-/** What became of each batch. @throws when there was no answer */
+interface Problem {
+  readonly type: unknown;
+  readonly detail: unknown;
+  readonly status: number;
+}
+
+/** What became of each batch, or of the older ones when something on the way takes no more. @throws when no region answered */
 export async function postBatches(fetch: NonNullable<Platform['fetch']>, post: Post): Promise<(Ack | ErrorMessage)[]> {
+  const { batches } = post;
   const response = await fetch(urlOf(post), { ...requestOf(post), signal: AbortSignal.timeout(POST_MS_MAX) });
-  const answer = (await response.json()) as { readonly results?: unknown; readonly type?: unknown; readonly detail?: unknown };
-  const retryAfterMs = Number(response.headers.get('retry-after')) * 1000 || RETRY_MS;
-  const results: readonly unknown[] = Array.isArray(answer.results) ? answer.results : [];
-  return post.batches.map(({ seq }, index) => {
-    const result = results[index] as { readonly problem?: typeof answer & { readonly status?: number } } | undefined;
-    if (result !== undefined && result.problem === undefined) return serverMessageOf({ ...result, type: 'ack', seq }) as Ack;
-    const { type, detail, status = response.status } = result?.problem ?? { ...answer, status: response.status };
+  if (response.status === 413 && batches.length > 1) return postBatches(fetch, halved(post));
+  const answer = (await response.json()) as Problem & { readonly results?: readonly { readonly problem?: Problem }[] };
+  return batches.map(({ seq }, index) => {
+    const result = answer.results?.[index] ?? { problem: answer };
+    const { problem } = result;
+    if (problem === undefined) return serverMessageOf({ ...result, type: 'ack', seq }) as Ack;
+    const { type, detail, status } = problem;
     return serverMessageOf({
+      ...problem,
       type: 'error',
       seq,
-      code: String(type).replace('urn:ovation:problem:', ''),
-      message: String(detail),
+      // A problem that is none of a region has no code, and is no answer.
+      code: String(type).split('urn:ovation:problem:')[1],
+      message: detail,
       // A refused token is no word about the batch.
-      temporary: [401, 408, 421, 429].includes(status) || status >= 500 || status < 400,
-      retry_after_ms: retryAfterMs,
+      temporary: [401, 408, 421, 429].includes(status) || status >= 500,
     }) as ErrorMessage;
   });
+}
+
+/** With as many of its batches, the oldest first, as one body may hold. */
+export function fitting(post: Post): Post {
+  return post.batches.length > 1 && requestOf(post).body.length > BODY_CHARACTERS_MAX ? fitting(halved(post)) : post;
+}
+
+function halved(post: Post): Post {
+  return { ...post, batches: post.batches.slice(0, post.batches.length / 2) };
 }
 
 /**
@@ -51,14 +67,9 @@ export async function postBatches(fetch: NonNullable<Platform['fetch']>, post: P
  * cookies along, and browsers let nobody send those to an origin that allows all.
  */
 export function postAndForget({ fetch }: Pick<Platform, 'fetch'>, post: Post): void {
-  const request = requestOf(post);
-  if (request.body.length > BODY_CHARACTERS_MAX) {
-    const half = Math.ceil(post.batches.length / 2);
-    // The older ones; a page that is left may send no more than that.
-    return postAndForget({ fetch }, { ...post, batches: post.batches.slice(0, half) });
-  }
   try {
-    fetch?.(urlOf(post), { ...request, keepalive: true }).catch(() => {});
+    // A page that is left may send no more than one body.
+    fetch?.(urlOf(post), { ...requestOf(fitting(post)), keepalive: true }).catch(() => {});
   } catch {
     // The batches are kept, in case the page comes back.
   }
