@@ -10,11 +10,8 @@ export function browserPlatform(): Platform {
     // Called as methods of something else they would refuse.
     fetch: fetch && ((url, init) => fetch(url, init)),
     page: document && (globalThis as unknown as PageLike),
-    reportError: (error) => {
-      if (reportError !== undefined) reportError(error);
-      // oxlint-disable-next-line no-console -- what browsers without `reportError` have
-      else console.error(error);
-    },
+    // oxlint-disable-next-line no-console -- what browsers without `reportError` have
+    reportError: (error) => (reportError ?? console.error)(error),
   };
 }
 

@@ -92,7 +92,8 @@ export class Connector {
   }
 
   send(batches: readonly BatchMessage[]): void {
-    this.#link?.send(batches);
+    // A batch before the hello would end it for good.
+    if (this.isReady) this.#link!.send(batches);
   }
 
   /** The region counted something: whatever comes next, this connection was no failure. */
@@ -102,6 +103,8 @@ export class Connector {
 
   /** The connection ended, or is of no use any more. */
   lost(loss: Pick<Loss, 'code' | 'reason' | 'wasSilent'>): void {
+    // A listener may have ended everything before it could be said.
+    if (this.#state === 'disconnected') return;
     this.#drop();
     const stoodMs = this.#platform.runtime.clock.now() - this.#welcomedAt;
     if (stoodMs >= PROBE_MS_MAX) this.#probeMs = PROBE_MS_FIRST;
@@ -170,7 +173,7 @@ export class Connector {
     try {
       this.#link = this.#open(this.#reconnect.way, token);
     } catch (error) {
-      this.lost({ code: 1006, reason: (error as Error).message, wasSilent: false });
+      this.lost({ code: 1006, reason: (error as Error).message });
     }
   }
 
@@ -201,9 +204,9 @@ export class Connector {
         if (link === this.#probe) this.#planProbe();
         else if (link === this.#link) this.lost(loss);
       },
-      unreadable: () => this.#on.report('malformed', 'The region sends messages that this client cannot read', true),
+      unreadable: () => this.#on.report('malformed', 'The region sends unreadable messages', true),
     };
-    if (overHttp ? fetch === undefined : WebSocket === undefined) throw new Error('There is no way to connect here');
+    if (overHttp ? fetch === undefined : WebSocket === undefined) throw new Error('No way to connect');
     const link: Link = overHttp
       ? openHttp(fetch!, runtime, endpoint, streamId, events)
       : openSocket(WebSocket!, runtime.timers, `${endpoint}/streams/${streamId}/reactions`, events);
@@ -214,6 +217,7 @@ export class Connector {
     if (message.type === 'goaway') this.#retryAfterMs = message.retry_after_ms;
     if (message.type !== 'welcome') return this.#on.message(message);
     this.#welcomedAt = this.#platform.runtime.clock.now();
+    this.#reconnect.welcomed();
     this.#planProbe();
     this.#on.message(message);
     if (this.#link !== null) this.#enter('connected');

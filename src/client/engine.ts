@@ -127,12 +127,12 @@ export class Engine {
   flush(isLeaving: boolean): void {
     const { waiting } = this.#outbox;
     // Before any region was met, whichever answers may count what is left behind.
-    if (isLeaving && !waiting.isEmpty && this.#outbox.session === null) this.#outbox.enter('', randomId());
+    if (isLeaving && !waiting.isEmpty && this.#outbox.session === null) this.#outbox.enter('', randomId(), this.#now());
     const { session, region } = this.#outbox;
     if (session === null || region === null) return;
     const batch = this.#outbox.isSettling && !isLeaving ? null : session.nextBatch(waiting, this.#now());
     if (batch !== null) this.#connector.send([batch]);
-    if (!isLeaving && this.state === 'connected') return;
+    if (!isLeaving && this.#connector.isReady) return;
     const batches = session.resends(this.#now(), true);
     const { streamId } = this.#options;
     const { endpoint, token } = this.#connector;
@@ -192,21 +192,23 @@ export class Engine {
     this.palette = palette;
     this.#isPaletteKnown = true;
     const unknown = this.#dropWaiting((emoji) => !Object.hasOwn(palette, emoji));
-    if (unknown > 0) this.report('unknown-emoji', 'Some emoji tapped are not in the palette of the stream', false);
+    if (unknown > 0) this.report('unknown-emoji', 'Some emoji are not in the palette of the stream', false);
   }
 
   #welcome({ region, palette, batch_ms, totals }: Welcome): void {
     const now = this.#now();
     const before = this.#outbox.region;
-    const session = this.#outbox.enter(region, randomId());
-    this.#metAt = this.#connector.endpoint;
-    this.#doubt(this.#outbox.expire(now));
+    const expired = this.#outbox.enter(region, randomId(), now);
+    const session = this.#outbox.session!;
     this.#batchMs = batch_ms;
     if (!this.#options.watchOnly) {
       this.#viewerId = this.#options.viewerId ?? subjectOf(this.#connector.token) ?? this.#viewerId;
       this.#hello(session);
       this.#connector.send(session.resends(now, true));
     }
+    this.#metAt = this.#connector.endpoint;
+    // Only now: who hears of it may tap, and nothing is sent before the hello.
+    this.#doubt(expired);
     this.#adopt(palette);
     this.#show(totals, false);
     if (before !== null) this.#discontinuity(before === region ? 'reconnected' : 'moved');
@@ -220,7 +222,8 @@ export class Engine {
       session_id: session.id,
       viewer_id: this.#viewerId,
       ...(token === undefined ? {} : { token }),
-      ...(session.unansweredCount > 0 ? { unacked_from: session.unackedFrom } : {}),
+      // Says that we were here before, also when all is answered.
+      ...(this.#metAt === null ? {} : { unacked_from: session.unackedFrom }),
     });
   }
 
@@ -262,7 +265,7 @@ export class Engine {
   /** The session and its region do not agree on its numbers. Another one needs another connection. */
   #renewSession(batch: SentBatch): void {
     this.#doubt([batch, ...this.#outbox.abandon()]);
-    this.#connector.lost({ code: 1012, reason: 'The session ended', wasSilent: false });
+    this.#connector.lost({ code: 1012, reason: 'The session ended' });
   }
 
   #doubt(batches: readonly SentBatch[]): void {

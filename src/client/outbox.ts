@@ -17,30 +17,27 @@ export class Outbox {
   session: Session | null = null;
   /** The region that was met last. */
   region: string | null = null;
-  #hasMoved = false;
+  /** True while the session takes no new taps, because it has moved. */
+  isSettling = false;
 
-  /** True while the session takes no new taps. */
-  get isSettling(): boolean {
-    return this.#hasMoved;
-  }
-
-  /** A region was met: the session to have with it. */
-  enter(region: string, newId: string): Session {
-    if (this.region !== region && this.region !== null) this.#hasMoved = true;
+  /** A region was met, and `session` is the one to have with it. Answers what may not be sent there. */
+  enter(region: string, newId: string, nowMs: number): SentBatch[] {
+    if (this.region !== region && this.region !== null) this.isSettling = true;
     this.region = region;
     this.session ??= new Session(newId, ANSWER_MS_MAX);
-    this.renew(newId);
     this.session.visit(region);
-    return this.session;
+    const expired = this.expire(nowMs);
+    this.renew(newId);
+    return expired;
   }
 
   /** Begins another session when one that moved is answered; true when it has. Its numbers go on, so that late answers meet none of them. */
   renew(newId: string): boolean {
-    const { session, region } = this;
-    if (!this.#hasMoved || session === null || region === null || session.unansweredCount > 0) return false;
-    this.#hasMoved = false;
-    this.session = new Session(newId, ANSWER_MS_MAX, session.nextSeq);
-    this.session.visit(region);
+    // Who has moved has had a session, and is in a region.
+    if (!this.isSettling || this.session!.unansweredCount > 0) return false;
+    this.isSettling = false;
+    this.session = new Session(newId, ANSWER_MS_MAX, this.session!.nextSeq);
+    this.session.visit(this.region!);
     return true;
   }
 
@@ -48,7 +45,7 @@ export class Outbox {
   abandon(): SentBatch[] {
     const batches = this.expire(Infinity);
     this.session = this.region = null;
-    this.#hasMoved = false;
+    this.isSettling = false;
     return batches;
   }
 

@@ -34,7 +34,6 @@ export function watchPage(page: PageLike, timers: Delays, turns: PageTurns): Can
   };
   const changed = (isHidden: boolean, flushes: boolean): void => {
     cancelTimer?.();
-    cancelTimer = undefined;
     if (!isHidden) isAway = false;
     else {
       if (flushes) turns.flush(false);

@@ -3,8 +3,9 @@
  *
  * Waits are 0.5 to 20 s with full jitter, growing with each round through the endpoints [SDK-9]. An
  * endpoint is left when it cannot be reached, falls silent or is full; one that closes in order is tried
- * once more first. Close codes 4400–4499 and their like end it, but for two: a token may have run out
- * while it travelled, so a new one is tried once, and another endpoint may be the right one.
+ * once more first. Close codes 4400–4499 and their like end it, but for three: a token may have run out
+ * while it travelled, so a new one is tried once; another endpoint may be the right one, and one that has welcomed us is;
+ * and who was there before a stream began to drain goes on [SDK-20].
  */
 
 import type { Random } from '../../regions/runtime.ts';
@@ -20,7 +21,7 @@ export interface Loss {
   /** True when the connection was of use: it stood for a while, or a batch was acknowledged. */
   readonly wasStable: boolean;
   /** The region fell silent, so it may be cut off. */
-  readonly wasSilent: boolean;
+  readonly wasSilent?: boolean;
   /** What a `goaway` asked for; null without one. */
   readonly retryAfterMs: number | null;
 }
@@ -54,8 +55,11 @@ export class Reconnect {
   readonly #canRenewToken: boolean;
   #index = 0;
   #failures = 0;
-  /** Attempts in a row since a WebSocket got as far as a welcome. */
+  /** Attempts in a row since a WebSocket got through. */
   #unwelcomed = 0;
+  /** Endpoints that have welcomed us. */
+  readonly #known = new Set<string>();
+  #welcomes = 0;
   #probes = 0;
   #hasRenewedToken = false;
   #overHttp: boolean;
@@ -71,14 +75,21 @@ export class Reconnect {
     return { endpoint: this.#endpoints[this.#index]!, overHttp: this.#overHttp };
   }
 
+  /** A region said so at the present endpoint. */
+  welcomed(): void {
+    this.#known.add(this.way.endpoint);
+    this.#welcomes += 1;
+  }
+
   lost(loss: Loss, random: Random): Decision {
-    const { code, reason } = loss;
+    const { code, reason, retryAfterMs } = loss;
     const error = { code: CODE_NAMES.get(code) ?? 'unreachable', message: reason, temporary: false };
     if (loss.wasStable) {
       this.#failures = 0;
       this.#hasRenewedToken = false;
     }
-    if (code === NOT_OVATION || code === CLOSE_CODES['not-found']) {
+    const isForeign = code === NOT_OVATION || code === CLOSE_CODES['not-found'];
+    if (isForeign && (loss.wasWelcomed || !this.#known.has(this.way.endpoint))) {
       const isLast = this.#endpoints.length === 1;
       if (!isLast) this.#endpoints.splice(this.#index, 1);
       this.#index %= this.#endpoints.length;
@@ -89,8 +100,8 @@ export class Reconnect {
       this.#hasRenewedToken = true;
       return { delayMs: waitMs(1, random), error: null };
     }
-    if (!mayReconnect(code)) return { delayMs: null, error };
-    const { retryAfterMs } = loss;
+    const passes = isForeign || (code === CLOSE_CODES['stream-draining'] && this.#welcomes > 1);
+    if (!mayReconnect(code) && !passes) return { delayMs: null, error };
     if (retryAfterMs !== null && loss.wasStable) return { delayMs: retryAfterMs, error: null };
     // A region that says goodbye after each welcome is no better than one that fails.
     return this.#failed(loss, { ...error, temporary: true }, retryAfterMs ?? 0, random);
@@ -121,16 +132,18 @@ export class Reconnect {
 
   #failed(loss: Loss, error: ReactionsError, waitMsMin: number, random: Random): Decision {
     this.#failures += 1;
-    if (!loss.wasWelcomed) this.#unwelcomed += 1;
+    const gotThrough = loss.wasWelcomed || loss.code !== 1006;
+    if (!gotThrough) this.#unwelcomed += 1;
     else if (!this.#overHttp) this.#unwelcomed = 0;
     const endpoints = this.#endpoints.length;
     const isLeft = !loss.wasWelcomed || loss.wasSilent || loss.code === CLOSE_CODES.overloaded;
     // Where WebSocket seems blocked each endpoint is tried both ways, because it may as well be the network.
-    const triesHttp = this.#transport === 'auto' && this.#unwelcomed >= BLOCKED_AFTER && !this.#overHttp;
+    const isBlocked = this.#unwelcomed >= BLOCKED_AFTER || loss.code === CLOSE_CODES['stream-draining'];
+    const triesHttp = isBlocked && !this.#overHttp && this.#transport === 'auto';
     if (isLeft && !triesHttp) this.#index = (this.#index + 1) % endpoints;
     this.#overHttp = triesHttp || this.#transport === 'http';
     // Told once no endpoint is left that was not tried, or none that keeps what it welcomes.
-    const isTold = this.#unwelcomed === endpoints || (loss.wasWelcomed && this.#failures > endpoints);
+    const isTold = this.#unwelcomed === endpoints || (gotThrough && this.#failures > endpoints);
     const delayMs = Math.max(waitMsMin, waitMs(Math.ceil(this.#failures / endpoints), random));
     return { delayMs, error: isTold ? error : null };
   }

@@ -144,8 +144,7 @@ export class Session {
 
   /** Takes out a batch that was answered for good; null when it had been already. */
   settle(seq: number): SentBatch | null {
-    const batch = this.#unanswered.get(seq);
-    if (batch === undefined) return null;
+    const batch = this.#unanswered.get(seq) ?? null;
     this.#unanswered.delete(seq);
     return batch;
   }
@@ -153,8 +152,7 @@ export class Session {
   /** A batch was not counted, and may be sent again at a time. */
   postpone(seq: number, untilMs: number): void {
     const batch = this.#unanswered.get(seq);
-    if (batch === undefined) return;
-    batch.resendAt = untilMs;
+    if (batch !== undefined) batch.resendAt = untilMs;
     this.#planResend();
   }
 

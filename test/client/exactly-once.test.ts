@@ -144,6 +144,40 @@ test('[SDK-5] a batch that came by eight regions, none of which answered, goes t
   expect(session.resends(9, true)).toEqual([]);
 });
 
+test('[SDK-5] what may go to no further region is told after the hello there, and taps that answer it count once', async () => {
+  const runtime = createSimulatedRuntime(8);
+  const names = Array.from({ length: 10 }, (_, index) => `r${index}`);
+  const world = new SimulatedWorld(runtime, ...names);
+  world.routes.set('any.test', 'r0');
+  const reactions = createReactions({ endpoints: 'https://any.test', streamId: 'derby', platform: world.platform() });
+  const errors: string[] = [];
+  reactions.on('error', ({ code, temporary }) => temporary || errors.push(code));
+  let taken = 2;
+  reactions.on('discontinuity', ({ reason }) => reason === 'in-doubt' && (taken += reactions.tap('fire', 3)));
+  await runtime.runUntil(() => reactions.state === 'connected');
+  world.faults = { ...world.faults, lostAck: 1 };
+  reactions.tap('heart', 2);
+  await runtime.runUntil(() => world.tapsCounted === 2);
+  for (const [index, name] of names.slice(1).entries()) {
+    await runtime.runFor(6_000);
+    world.routes.set('any.test', name);
+    world.region(names[index]!).restart();
+    await runtime.runUntil(() => world.region(name).sockets.size === 1 && reactions.state === 'connected');
+  }
+  await runtime.runUntil(() => world.tapsCounted === 5);
+  expect(world.hellos.at(-1)!.session_id).toBe(world.sent.at(-1)!.session);
+  // Counted and not acknowledged: the next connection sends it again, and it must be known there.
+  reactions.tap('clap');
+  await runtime.runUntil(() => world.tapsCounted === 6);
+  world.faults = { ...world.faults, lostAck: 0 };
+  let acknowledged = 0;
+  reactions.on('ack', ({ accepted }) => (acknowledged += accepted));
+  world.region('r9').restart();
+  await runtime.runUntil(() => acknowledged === 4);
+  expect([world.tapsCounted, taken, errors]).toEqual([6, 5, []]);
+  reactions.close();
+});
+
 test('[SDK-5] what stayed unanswered for five minutes is never sent again, and told to be in doubt', async () => {
   const runtime = createSimulatedRuntime(3);
   const world = new SimulatedWorld(runtime, 'us');

@@ -89,6 +89,30 @@ describe('[SDK-9] permanent codes', () => {
     expect(reconnect.lost(loss(code), half)).toMatchObject({ delayMs: null, error: { code: 'not-found', temporary: false } });
   });
 
+  it.each([4404, NOT_OVATION])('[SDK-20] %i passes at an endpoint that has welcomed us, unless it says so itself', (code) => {
+    const reconnect = new Reconnect(['a', 'b'], 'websocket', false);
+    reconnect.welcomed();
+    expect(reconnect.lost(loss(1006, { wasWelcomed: true, wasStable: true }), half).delayMs).toBe(250);
+    const codes = Array.from({ length: 6 }, () => [reconnect.way.endpoint, reconnect.lost(loss(code), half).error?.temporary ?? null]);
+    expect(codes).toEqual([['a', null], ['b', false], ['a', true], ['a', true], ['a', true], ['a', true]]);
+    expect(reconnect.lost(loss(code, { wasWelcomed: true }), half)).toMatchObject({ delayMs: null, error: { code: 'not-found' } });
+  });
+
+  it('[SDK-20] a stream that drains is closed to who comes new, and goes on over HTTP for who was there', () => {
+    const reconnect = new Reconnect(['a'], 'auto', false);
+    const drains = loss(4423, { wasWelcomed: true, wasStable: true });
+    reconnect.welcomed();
+    expect(reconnect.lost(drains, half)).toMatchObject({ delayMs: null, error: { code: 'stream-draining', temporary: false } });
+    reconnect.welcomed();
+    expect(reconnect.lost(drains, half)).toEqual({ delayMs: 250, error: null });
+    expect(reconnect.way).toEqual({ endpoint: 'a', overHttp: true });
+    const bySocket = new Reconnect(['a'], 'websocket', false);
+    bySocket.welcomed();
+    bySocket.welcomed();
+    expect(bySocket.lost(drains, half)).toEqual({ delayMs: 250, error: null });
+    expect(bySocket.way).toEqual({ endpoint: 'a', overHttp: false });
+  });
+
   it('[SDK-12] a refused token is asked for anew once', () => {
     const reconnect = new Reconnect(['a'], 'auto', true);
     expect(reconnect.lost(loss(4401, { wasWelcomed: true }), half)).toMatchObject({ delayMs: 250, error: null });
@@ -116,6 +140,20 @@ describe('[SDK-10] ways', () => {
     expect(ways(reconnect, 1)).toEqual(['a+http']);
     reconnect.take({ endpoint: 'a', overHttp: false });
     expect(ways(reconnect, 3)).toEqual(['a', 'a', 'a+http']);
+  });
+
+  it('a region that refuses is not taken for a network that blocks, and the app is told once', () => {
+    const reconnect = new Reconnect(['a', 'b'], 'auto', false);
+    const errors = Array.from({ length: 12 }, () => {
+      const { error } = reconnect.lost(loss(4503), half);
+      expect(reconnect.way.overHttp).toBe(false);
+      return error;
+    });
+    expect(errors.find((error) => error !== null)).toMatchObject({ code: 'overloaded', temporary: true });
+    // One that got through is a sign that others will.
+    const mixed = new Reconnect(['a'], 'auto', false);
+    for (const code of [1006, 1006, 4503, 1006, 1006]) mixed.lost(loss(code), half);
+    expect(mixed.way.overHttp).toBe(false);
   });
 
   it('unless the app wants one way', () => {

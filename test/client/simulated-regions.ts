@@ -13,6 +13,7 @@ import type { SimulatedRuntime } from '../support/simulated-runtime.ts';
 export const PALETTE = { heart: '❤️', fire: '🔥', clap: '👏' };
 const FRAME_MS = 500;
 const FETCH_MS_MAX = 8_000;
+const HELLO_MS = 5_000;
 
 export interface Faults {
   latencyMsMax: number;
@@ -35,6 +36,8 @@ export class SimulatedRegion {
   isDown = false;
   /** Says nothing, to anybody. */
   isSilent = false;
+  /** Sends away who comes new, and watchers once they have said nothing for `HELLO_MS`. */
+  isDraining = false;
   /** Answers batches with this instead of counting them. */
   refusal: { readonly code: string; readonly temporary: boolean } | null = null;
   readonly #sessions = new Map<string, { readonly window: SequenceWindow; readonly taps: Map<number, number> }>();
@@ -210,6 +213,8 @@ export class SimulatedSocket {
   onerror: ((event: never) => void) | null = null;
   readonly #world: SimulatedWorld;
   #region: SimulatedRegion | null = null;
+  #isLate = false;
+  /** Empty before the hello. */
   #session = '';
 
   constructor(world: SimulatedWorld, url: string) {
@@ -223,8 +228,18 @@ export class SimulatedSocket {
       this.readyState = 1;
       this.#region = region;
       region.sockets.add(this);
-      this.deliver({ type: 'welcome', region: region.name, palette: PALETTE, batch_ms: 250, frame_ms: FRAME_MS, totals: region.totals });
-      this.#tick();
+      this.#isLate = region.isDraining;
+      world.later(() => this.#welcome(region));
+    });
+  }
+
+  #welcome(region: SimulatedRegion): void {
+    if (this.readyState !== 1 || region.isSilent) return;
+    this.deliver({ type: 'welcome', region: region.name, palette: PALETTE, batch_ms: 250, frame_ms: FRAME_MS, totals: region.totals });
+    this.#tick();
+    if (!this.#isLate) return;
+    this.#world.runtime.timers.after(HELLO_MS, () => {
+      if (this.#session === '' && this.readyState === 1) this.cut(4423, 'The stream drains');
     });
   }
 
@@ -232,10 +247,12 @@ export class SimulatedSocket {
     const message = decodeClientMsgpack(bytes);
     const region = this.#region;
     if (message.type === 'hello') {
+      if (this.#isLate && message.unacked_from === undefined) return this.cut(4423, 'The stream drains');
       this.#session = message.session_id;
       this.#world.hellos.push(message);
       return;
     }
+    if (this.#session === '') return this.cut(4400, 'say hello first');
     const { faults } = this.#world;
     const session = this.#session;
     if (this.#world.chance(faults.lostBatch)) return;

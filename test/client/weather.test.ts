@@ -68,6 +68,88 @@ describe('[SDK-10] where WebSocket is blocked', () => {
   });
 });
 
+describe('[SDK-20] what passes over HTTP ends nothing', () => {
+  /** Answers instead of the region, as proxies and portals do. */
+  const between = (status: number, body = '<html>not now</html>') => () => Promise.resolve(new Response(body, { status }));
+
+  test.each([
+    ['404', between(404)],
+    ['404 as JSON', between(404, '{"message": "no such route"}')],
+    ['403', between(403)],
+    ['408', between(408)],
+    ['413', between(413)],
+    ['429', between(429)],
+    ['HTML', between(200)],
+    ['other JSON', between(200, '{}')],
+  ])('%s for ten seconds: taps wait, and count once', async (_name, answer) => {
+    let instead: typeof answer | null = null;
+    const fetch: Platform['fetch'] = (url, init) => instead?.() ?? world.platform().fetch!(url, init);
+    const { reactions, errors } = start({ transport: 'http' }, { fetch });
+    await connected(reactions);
+    instead = answer;
+    reactions.tap('heart', 3);
+    await runtime.runFor(10_000);
+    expect(reactions.tap('heart', 2)).toBe(2);
+    instead = null;
+    await runtime.runUntil(() => reactions.state === 'connected' && world.tapsCounted === 5);
+    expect(errors.filter(({ temporary }) => !temporary)).toEqual([]);
+    reactions.close();
+  });
+
+  test.each([408, 425, 429])('%i as the first answer of all is waited for, too', async (status) => {
+    let asked = 0;
+    const fetch: Platform['fetch'] = (url, init) => ((asked += 1) < 3 ? between(status)() : world.platform().fetch!(url, init));
+    const { reactions, errors } = start({ transport: 'http' }, { fetch });
+    await connected(reactions);
+    expect(errors.filter(({ temporary }) => !temporary)).toEqual([]);
+    reactions.close();
+  });
+
+  test('but what never was a region is one error, and the end', async () => {
+    const { reactions, errors } = start({ transport: 'http' }, { fetch: between(404) });
+    await runtime.runFor(60_000);
+    expect(errors).toMatchObject([{ code: 'not-found', temporary: false }]);
+    expect(reactions.state).toBe('disconnected');
+  });
+});
+
+describe('[SDK-20] a stream that drains', () => {
+  test('keeps who was there through a lost connection, whether they have tapped or not, and lets nobody new in', async () => {
+    const { reactions, errors } = start();
+    await connected(reactions);
+    const us = world.region('us');
+    us.isDraining = true;
+    us.restart();
+    reactions.tap('heart', 2);
+    await runtime.runUntil(() => world.tapsCounted === 2);
+    await runtime.runFor(1_000);
+    us.restart();
+    await runtime.runFor(10_000);
+    expect(reactions.state).toBe('connected');
+    expect(reactions.tap('heart')).toBe(1);
+    await runtime.runUntil(() => world.tapsCounted === 3);
+    expect(errors).toEqual([]);
+    const late = start();
+    await runtime.runFor(10_000);
+    expect(late.errors).toMatchObject([{ code: 'stream-draining', temporary: false }]);
+    expect(late.reactions.state).toBe('disconnected');
+    reactions.close();
+  });
+
+  test('is shown on to who only watches, over HTTP', async () => {
+    const { reactions, errors } = start({ watchOnly: true });
+    await connected(reactions);
+    world.region('us').isDraining = true;
+    world.region('us').restart();
+    await runtime.runUntil(() => world.requests.length > 0);
+    await connected(reactions);
+    const { frame } = reactions;
+    await runtime.runUntil(() => reactions.frame !== frame);
+    expect(errors).toEqual([]);
+    reactions.close();
+  });
+});
+
 describe('[SDK-14] a region that goes away in order', () => {
   test('answers what it has, gets nothing new, and is met again when it asked to be', async () => {
     const { reactions, states } = start();
@@ -156,6 +238,13 @@ describe('[SDK-12] tokens', () => {
     expect(runtime.pendingTimers).toBe(0);
   });
 
+  test.each(['two words', 'x'.repeat(129)])('name no viewer whom no region would take', async (sub) => {
+    const { reactions } = start({ getToken: () => `x.${btoa(JSON.stringify({ sub }))}.x` });
+    await connected(reactions);
+    expect(world.hellos[0]!.viewer_id).toMatch(/^[0-9a-f]{32}$/);
+    reactions.close();
+  });
+
   test('are not shown by who only watches', async () => {
     const { reactions } = start({ watchOnly: true, getToken: () => token });
     await connected(reactions);
@@ -238,13 +327,6 @@ describe('[SDK-13] bad input is one error event, no loop and no crash', () => {
     expect(reactions.state).toBe('connected');
     socket!.raw(new Uint8Array([0x91, 99]).buffer);
     expect(errors[1]).toMatchObject({ code: 'not-found', temporary: false });
-  test.each(['two words', 'x'.repeat(129)])('name no viewer whom no region would take', async (sub) => {
-    const { reactions } = start({ getToken: () => `x.${btoa(JSON.stringify({ sub }))}.x` });
-    await connected(reactions);
-    expect(world.hellos[0]!.viewer_id).toMatch(/^[0-9a-f]{32}$/);
-    reactions.close();
-  });
-
     expect(reactions.state).toBe('disconnected');
   });
 
@@ -338,6 +420,16 @@ describe('[SDK-7] nothing is thrown into the page', () => {
     await runtime.runFor(3_000);
     expect(seen.length).toBe(before);
     reactions.close();
+  });
+
+  test('closed by who hears that its session is of no use, it does not connect anew', async () => {
+    const { reactions } = start();
+    reactions.on('error', () => reactions.close());
+    await connected(reactions);
+    world.region('us').refusal = { code: 'stale-sequence', temporary: false };
+    reactions.tap('heart');
+    await runtime.runFor(60_000);
+    expect([reactions.state, world.connections.length, runtime.pendingTimers]).toEqual(['disconnected', 1, 0]);
   });
 
   test('it may be closed from inside any event, twice, and is silent from then on', async () => {
