@@ -25,6 +25,9 @@ export function batchOf(value: unknown, address: string | null): Batch {
   if ((payload.session_id === undefined) !== (payload.seq === undefined)) {
     throw new Problem('invalid-batch', 'Give session_id and seq together, or neither: then every POST counts.');
   }
+  if (typeof payload.timestamp === 'number' && !isTimestamp(payload.timestamp)) {
+    throw new Problem('invalid-batch', 'Give timestamp in milliseconds since the epoch, or as ISO 8601.');
+  }
   const { via } = payload;
   if (via !== undefined && (payload.session_id === undefined || !isVia(via))) {
     throw new Problem('invalid-batch', 'Give via with session_id and seq, and no region twice in a row.');

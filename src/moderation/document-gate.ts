@@ -120,12 +120,14 @@ function refuseForeign(struct: Y.Item | Y.GC | Y.Skip): void {
   }
   if (content instanceof Y.ContentDeleted) return;
   if (!(content instanceof Y.ContentAny)) throw new MalformedUpdate('values are plain');
-  if (content.arr.some((value: unknown) => isDeeperThan(value, DEPTH_MAX))) throw new MalformedUpdate('values are flat');
+  if (!content.arr.every((value: unknown) => isPlain(value, DEPTH_MAX))) throw new MalformedUpdate('values are plain and flat');
 }
 
-function isDeeperThan(value: unknown, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return depth === 0 || Object.values(value).some((inner) => isDeeperThan(inner, depth - 1));
+/** A key `__proto__` is read as the prototype of what it stands in, behind which anything may hide, however deep. */
+function isPlain(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return true;
+  const isOrdinary = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+  return isOrdinary && depth > 0 && Object.values(value).every((inner) => isPlain(inner, depth - 1));
 }
 
 function integrate(held: GatedDocument | null, update: Uint8Array): Admission {

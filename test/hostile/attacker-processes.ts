@@ -3,11 +3,14 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import os from 'node:os';
+import { joined, type Books } from './answer-books.ts';
 import type { FromAttackers, Orders, Tally } from './attackers.ts';
 
 export interface AttackResult {
   readonly tallies: readonly Tally[];
   readonly failures: readonly string[];
+  /** Once what was not answered was asked for. */
+  readonly books: Promise<Books>;
 }
 
 /** Hostile clients have machines of their own: these give way to the region's and the crowd's work. */
@@ -38,6 +41,9 @@ export class AttackerProcesses {
   /** One order for each process. @throws when one of them ends before it is done */
   async attack(orders: readonly Orders[], onProgress: (messages: number) => void = () => {}): Promise<AttackResult> {
     const sent = orders.map(() => 0);
+    const books = Promise.all(this.#children.map((child) => told(child, 'closed'))).then((closed) => joined(closed.map((each) => each.books)));
+    // Whoever ends earlier is told of below, too.
+    books.catch(() => {});
     const results = await Promise.all(
       this.#children.map((child, index) => {
         child.on('message', (message: FromAttackers) => {
@@ -50,7 +56,7 @@ export class AttackerProcesses {
         return done;
       }),
     );
-    return { tallies: summed(results.map(({ tallies }) => tallies)), failures: results.flatMap(({ failures }) => failures) };
+    return { tallies: summed(results.map(({ tallies }) => tallies)), failures: results.flatMap(({ failures }) => failures), books };
   }
 
   /** Resolves when they are gone, and their connections with them. */

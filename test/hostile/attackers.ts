@@ -1,11 +1,15 @@
 /**
  * Hostile clients in a process of their own. It says when it is ready; then its parent sends one `Orders`. It attacks until it has
- * sent as many messages, tells every second how many that were, and at the end what was answered on each surface.
+ * sent as many messages, tells every second how many that were, and at the end what was answered on each surface. Then it asks for
+ * what was not answered, and closes its books.
  */
 
 import { connect } from 'node:net';
 import { seededRandom } from '../support/simulated-runtime.ts';
-import { SURFACES, type Answers, type Pace, type Target } from './surfaces.ts';
+import { AnswerBooks, type Books } from './answer-books.ts';
+import type { Answers, Pace, Target } from './attack.ts';
+import { ask } from './asking.ts';
+import { SURFACES } from './surfaces.ts';
 
 export interface Orders {
   readonly target: Target;
@@ -24,7 +28,8 @@ export interface Tally {
 export type FromAttackers =
   | { readonly kind: 'ready' }
   | { readonly kind: 'progress'; readonly messages: number }
-  | { readonly kind: 'done'; readonly tallies: readonly Tally[]; readonly failures: readonly string[] };
+  | { readonly kind: 'done'; readonly tallies: readonly Tally[]; readonly failures: readonly string[] }
+  | { readonly kind: 'closed'; readonly books: Books };
 
 /** Many of them wait for an answer that never comes. */
 const AT_ONCE = 64;
@@ -34,11 +39,20 @@ const PROGRESS_MS = 1_000;
 const FAILURES_MAX = 10;
 /** Connections that never say a whole request. */
 const SLOW = 20;
+const SESSIONS = 1_000;
+/** What waits so long for an answer is asked for during the attack: regions remember batches for five minutes. */
+const UNASKED_MS_MAX = 60_000;
+const ASKED_MIN = 100;
+/** Sessions go on for less than that, too. */
+const SESSIONS_MS_MAX = 240_000;
 
 async function attack({ target, seed, messages, rate }: Orders): Promise<void> {
   const shares = SURFACES.reduce((sum, { share }) => sum + share, 0);
   const tallies = SURFACES.map((surface) => ({ surface, goal: Math.ceil((messages * surface.share) / shares), messages: 0, answers: new Map() as Answers }));
   const failures: string[] = [];
+  // Long and without likeness, so that no damage to a name makes that of another process.
+  const name = Math.floor(seededRandom(seed)() * 2 ** 52).toString(36);
+  const books = new AnswerBooks(`${name}-`);
   let sent = 0;
   let nextAt = performance.now();
   const pace: Pace = async (count) => {
@@ -52,6 +66,7 @@ async function attack({ target, seed, messages, rate }: Orders): Promise<void> {
 
   const attacker = async (index: number): Promise<void> => {
     const random = seededRandom(seed * 1_000 + index);
+    const session = (): string => `${name}-${Math.floor(performance.now() / SESSIONS_MS_MAX)}-${Math.floor(random() * SESSIONS)}`;
     for (;;) {
       // The one that is furthest behind, so that the mixture is the same from beginning to end.
       const open = tallies.filter((each) => each.messages < each.goal);
@@ -62,7 +77,8 @@ async function attack({ target, seed, messages, rate }: Orders): Promise<void> {
       tally.messages += wanted;
       let count = 0;
       try {
-        count = await tally.surface.attack(target, random, wanted, tally.answers, pace);
+        count = await tally.surface.attack({ target, random, pace, books, session }, wanted, tally.answers);
+        if (books.waitingMs > UNASKED_MS_MAX) await ask(target, books);
       } catch (error) {
         if (failures.length < FAILURES_MAX) failures.push(`${tally.surface.name}: ${(error as Error).message}`);
         if (failures.length === FAILURES_MAX) return;
@@ -75,6 +91,9 @@ async function attack({ target, seed, messages, rate }: Orders): Promise<void> {
   clearInterval(progress);
   const told = tallies.map(({ surface, messages: count, answers }) => ({ surface: surface.name, messages: count, answers: [...answers] }));
   process.send?.({ kind: 'done', tallies: told, failures } satisfies FromAttackers);
+  // A few at once, so that more attempts than there are batches mean that the region does not want them, or is no more.
+  for (let left = ASKED_MIN + books.waiting; left > 0 && books.waiting > 0; left--) await ask(target, books).catch(() => {});
+  process.send?.({ kind: 'closed', books: books.close() } satisfies FromAttackers);
 }
 
 process.on('disconnect', () => process.exit());

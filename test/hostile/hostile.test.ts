@@ -11,8 +11,6 @@ import { SURFACES } from './surfaces.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const MESSAGES = 250;
-/** What a process gains that has just been started, and has met everything once. */
-const HEAP_GAIN_MAX = 25e6;
 
 describe.skipIf(!natsAvailable)('hostile input', () => {
   beforeAll(() => {
@@ -22,7 +20,7 @@ describe.skipIf(!natsAvailable)('hostile input', () => {
   });
 
   it('[EDGE-80] mutated messages to every public surface find no fault, and cost nobody else a tap', { timeout: 180_000 }, async () => {
-    const { tallies, problems, memory, rounds, latencies } = await runHostile({
+    const { tallies, problems, rounds, latencies } = await runHostile({
       messages: MESSAGES, rounds: 2, seed: 1, rate: 0, processes: 1, quietMs: 250, slowdownMax: Infinity, withDatabase: false, prioritized: false, attackers: path.join(ROOT, 'dist/test/hostile/attackers.js'),
     });
     expect(problems).toEqual([]);
@@ -36,7 +34,6 @@ describe.skipIf(!natsAvailable)('hostile input', () => {
       expect(latencies[phase].count).toBeGreaterThan(0);
       expect(rounds.reduce((sum, round) => sum + (round[phase]?.count ?? 0), 0), phase).toBe(latencies[phase].count);
     }
-    expect(memory.after.heapBytes - memory.before.heapBytes).toBeLessThan(HEAP_GAIN_MAX);
   });
 });
 

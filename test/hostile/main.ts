@@ -58,8 +58,8 @@ function readFlags(): Flags {
   };
 }
 
-function mb({ heapBytes, residentBytes }: Memory): string {
-  return `heap ${(heapBytes / 1e6).toFixed(1)} MB, resident ${(residentBytes / 1e6).toFixed(0)} MB`;
+function mb({ heapBytes, externalBytes, residentBytes }: Memory): string {
+  return `heap ${(heapBytes / 1e6).toFixed(1)} MB, buffers ${(externalBytes / 1e6).toFixed(1)} MB, resident ${(residentBytes / 1e6).toFixed(0)} MB`;
 }
 
 function quantiles({ p50, p99 }: Latencies): string {

@@ -1,6 +1,17 @@
 /** What hostile clients send: values that were made wrong, texts of them, and bytes that were damaged. Pure, from a seed. */
 
+import { Encoder, encode } from '@msgpack/msgpack';
+import { NAMES } from '../edge/bad-names.ts';
+
 export type Random = () => number;
+
+const encoder = new Encoder();
+const LIST_OF_ONE = 0x91;
+const EMPTY_LIST = Uint8Array.of(0x90);
+/** With the key `a`. */
+const MAP_OF_ONE = Uint8Array.of(0x81, 0xa1, 0x61);
+const ARRAY_32 = 0xdd;
+const MAP_32 = 0xdf;
 
 export function pick<Value>(random: Random, values: readonly Value[]): Value {
   return values[Math.floor(random() * values.length)]!;
@@ -10,22 +21,43 @@ export function upTo(random: Random, max: number): number {
   return Math.floor(random() * max);
 }
 
-/** Of JSON text what no value of JavaScript says. */
+/** What no value of JavaScript says, or no encoder writes: as JSON text, and as msgpack. */
 class Verbatim {
   readonly text: string;
+  readonly bytes: Uint8Array;
 
-  constructor(text: string) {
+  constructor(text: string, bytes: Uint8Array = encoder.encode(text)) {
     this.text = text;
+    this.bytes = bytes;
   }
+}
+
+/** A whole number of 64 bits as msgpack writes it. */
+function wide(value: bigint): Uint8Array {
+  return encode(value, { useBigInt64: true });
+}
+
+function float64(value: number): Uint8Array {
+  const bytes = Buffer.of(0xcb, ...new Uint8Array(8));
+  bytes.writeDoubleBE(value, 1);
+  return bytes;
 }
 
 const NUMBERS = [0, -0, -1, 1.5, 2 ** 31, 2 ** 53, 2 ** 53 + 2, 1e308, 5e-324, Number.NaN, Infinity, -Infinity, 10_000, 10_001, 4_102_444_800_000];
 const TEXTS = [
-  '', ' ', '\u0000', 'a\u0000b', '../../etc/passwd', '%2e%2e%2f', 'a.b', '*', '>', 'a.*', '{derby}', '__proto__', 'constructor', 'prototype', 'toString',
-  'hasOwnProperty', '\ud800', 'x\udfff', '\u202egnp.exe', '❤️', '❤', '👩‍👩‍👧‍👦'.repeat(40), '\ufeffheart', "'; DROP TABLE reaction_windows; --", '<img src=x onerror=alert(1)>',
-  '${7*7}', '\r\nSet-Cookie: a=b', 'x'.repeat(64), 'x'.repeat(65), 'x'.repeat(129), 'x'.repeat(5_000), '1e999', 'NaN', 'null', 'true', '-1', '0x10', '９', 'heart ',
+  ...Object.values(NAMES).map(([name]) => name),
+  ' ', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'x\udfff', '👩‍👩‍👧‍👦'.repeat(40), '${7*7}', 'x'.repeat(64), 'x'.repeat(129), 'x'.repeat(5_000), '1e999', 'NaN', 'null',
+  'true', '-1', '0x10', 'heart ',
 ];
-const VERBATIM = ['1e999', '-1e999', '-0', '1e-999', '18446744073709551615', '99999999999999999999999', 'NaN', 'Infinity', '01', '+1', '.5', '1.', "'a'", 'undefined', '"\\u0000"', '"\\ud800"', '"\\x"', '//', '"\t"'];
+const VERBATIM = [
+  ...['NaN', 'Infinity', '01', '+1', '.5', '1.', "'a'", 'undefined', '"\\u0000"', '"\\ud800"', '"\\x"', '//', '"\t"'].map((text) => new Verbatim(text)),
+  ...(['1e999', '-1e999', '-0', '1e-999', '99999999999999999999999'] as const).map((text) => new Verbatim(text, float64(Number(text)))),
+  ...[2n ** 64n - 1n, 2n ** 63n, 2n ** 53n, 2n ** 53n + 1n, -1n, -(2n ** 63n), 1n].map((value) => new Verbatim(String(value), wide(value))),
+];
+/** Keys of their own that every object inherits others of. */
+const POLLUTING: unknown = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
+/** The deepest are the longest that a post takes, as lists and as objects. */
+const DEPTHS = [3, 100, 600, 1_900, 10_000, 30_000];
 
 export function hostileValue(random: Random): unknown {
   switch (upTo(random, 8)) {
@@ -37,18 +69,21 @@ export function hostileValue(random: Random): unknown {
     case 3:
       return pick(random, [null, true, false, [], {}, [[]], [null], { a: 1 }, { length: 2 ** 31 }]);
     case 4:
-      return nested(pick(random, [3, 100, 600]), random() < 0.5);
+      return nested(pick(random, DEPTHS), random() < 0.5);
     case 5:
-      return new Verbatim(pick(random, VERBATIM));
+      return pick(random, VERBATIM);
     case 6:
-      return new Verbatim('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
+      return POLLUTING;
     default:
       return Array.from({ length: pick(random, [1, 33, 101, 1_000]) }, () => ({ emoji_id: pick(random, TEXTS), count: pick(random, NUMBERS) }));
   }
 }
 
-function nested(depth: number, asArray: boolean): Verbatim {
-  return new Verbatim(asArray ? '['.repeat(depth) + ']'.repeat(depth) : '{"a":'.repeat(depth) + '1' + '}'.repeat(depth));
+/** Lists or objects in each other. */
+export function nested(depth: number, isList: boolean): Verbatim {
+  return isList
+    ? new Verbatim('['.repeat(depth) + ']'.repeat(depth), Buffer.concat([Buffer.alloc(depth - 1, LIST_OF_ONE), EMPTY_LIST]))
+    : new Verbatim(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`, Buffer.concat([Buffer.alloc(3 * depth, MAP_OF_ONE), Uint8Array.of(1)]));
 }
 
 /** A copy with one to three things wrong with it, anywhere. */
@@ -85,12 +120,21 @@ export function hostileJson(random: Random, value: unknown): string {
   return `{${entries.join(random() < 0.02 ? ',,' : ',')}}`;
 }
 
-/** A value as msgpack can say it. */
-export function withoutVerbatim(value: unknown): unknown {
-  if (value instanceof Verbatim) return value.text;
-  if (Array.isArray(value)) return value.map(withoutVerbatim);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key === '__proto__' ? 'constructor' : key, withoutVerbatim(item)]));
+/** The same in msgpack. Written here because an encoder refuses what is deep, and 64 bits only where it is told to. */
+export function hostileMsgpack(value: unknown): Uint8Array {
+  if (value instanceof Verbatim) return value.bytes;
+  if (Array.isArray(value)) return Buffer.concat([headOf(ARRAY_32, value.length), ...value.map(hostileMsgpack)]);
+  if (typeof value === 'bigint') return wide(value);
+  if (Object.is(value, -0)) return float64(-0);
+  if (typeof value !== 'object' || value === null) return encoder.encode(value);
+  const entries = Object.entries(value);
+  return Buffer.concat([headOf(MAP_32, entries.length), ...entries.flatMap(([key, item]) => [encoder.encode(key), hostileMsgpack(item)])]);
+}
+
+/** Of a list or map: as short as it can be, as encoders write it. */
+function headOf(wideHead: typeof ARRAY_32 | typeof MAP_32, length: number): Uint8Array {
+  if (length < 16) return Uint8Array.of((wideHead === ARRAY_32 ? 0x90 : 0x80) | length);
+  return Uint8Array.of(wideHead, 0, 0, length >> 8, length & 0xff);
 }
 
 /** Beginnings that claim more than follows: arrays, maps, texts, bytes and extensions of up to 2^32 − 1; and a type that is none. */

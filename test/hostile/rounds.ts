@@ -6,10 +6,11 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RegionCommand } from '../support/region-command.ts';
+import { joined, type Books } from './answer-books.ts';
+import type { Target } from './attack.ts';
 import { AttackerProcesses, summed, type AttackResult } from './attacker-processes.ts';
 import type { Orders, Tally } from './attackers.ts';
 import { summaryOf, type Latencies, type LegitimateCrowd } from './legitimate-crowd.ts';
-import type { Target } from './surfaces.ts';
 
 export interface RoundsPlan {
   /** Of all rounds together. */
@@ -65,19 +66,26 @@ const SETTLING_MS = 250;
 const TICK_MS = 10;
 
 /** Attacks before anything is measured. */
-export async function warm(plan: RoundsPlan, messages: number, target: Target): Promise<void> {
+export async function warm(plan: RoundsPlan, messages: number, target: Target): Promise<Books> {
   const attackers = await AttackerProcesses.start(plan.attackers, 1);
   try {
-    await attackers.attack([{ target, seed: seedOf(plan, 0, 0), messages, rate: plan.rate }]);
+    const { books } = await attackers.attack([{ target, seed: seedOf(plan, 0, 0), messages, rate: plan.rate }]);
+    return await books;
   } finally {
     await attackers.end();
   }
 }
 
 /** Ends early when the region has ended. */
-export async function playRounds(plan: RoundsPlan, region: RegionCommand, crowd: LegitimateCrowd, target: Target): Promise<RoundsResult & { readonly failures: readonly string[] }> {
+export async function playRounds(
+  plan: RoundsPlan,
+  region: RegionCommand,
+  crowd: LegitimateCrowd,
+  target: Target,
+): Promise<RoundsResult & { readonly failures: readonly string[]; readonly books: Books }> {
   const [quiet, attacked]: [Phase[], Phase[]] = [[], []];
   const attacks: AttackResult[] = [];
+  const books: Books[] = [];
   for (let round = 1; endOf(region) === null; round++) {
     await pause(SETTLING_MS);
     quiet.push(await measured(region, crowd, () => pause(plan.quietMs)));
@@ -87,6 +95,7 @@ export async function playRounds(plan: RoundsPlan, region: RegionCommand, crowd:
       const before = messagesOf(attacks);
       const attack = async (): Promise<void> => void attacks.push(await attackers.attack(ordersOf(plan, round, target), (messages) => plan.onProgress?.(before + messages)));
       attacked.push(await measured(region, crowd, attack));
+      books.push(await attacks.at(-1)!.books);
     } finally {
       await attackers.end();
     }
@@ -95,6 +104,7 @@ export async function playRounds(plan: RoundsPlan, region: RegionCommand, crowd:
   return {
     tallies: summed(attacks.map(({ tallies }) => tallies)),
     failures: attacks.flatMap(({ failures }) => failures),
+    books: joined(books),
     latencies,
     rounds: quiet.map((phase, index) => ({ quiet: summaryOf(phase.latencies), attacked: attacked[index] === undefined ? null : summaryOf(attacked[index].latencies) })),
     slowdown: latencies.attacked.p99 / latencies.quiet.p99,

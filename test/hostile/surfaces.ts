@@ -1,34 +1,19 @@
-/**
- * Every public surface of a region, and how it is attacked: each attack is a connection, or a few, on which mutated messages
- * are sent, and answers what became of them.
- */
+/** Every public surface of a region, and what is sent to it. */
 
-import { randomBytes as cryptoRandomBytes } from 'node:crypto';
 import { Encoder } from '@msgpack/msgpack';
 import * as Y from 'yjs';
 import { CONTROL_SUBPROTOCOL } from '../../src/protocol/control.ts';
 import { keepAliveMessage, questionMessage, updateMessage } from '../../src/moderation/sync-protocol.ts';
-import { BareConnection } from './bare-connection.ts';
-import { damage, hostileJson, mutateValue, pick, randomBytes, upTo, withoutVerbatim, type Random } from './mutations.ts';
+import { NAMES } from '../edge/bad-names.ts';
+import { overHead, overHttp, overSocket, type Attack, type Attacker, type HttpMessage } from './attack.ts';
+import { awarenessMessage, keyedUpdate, nestedUpdate, paletteUpdate } from './control-messages.ts';
+import { damage, hostileJson, hostileMsgpack, mutateValue, pick, randomBytes, upTo, type Random } from './mutations.ts';
+import { SaidOnSocket, enterPost, type Encoding } from './said.ts';
+import { OPCODES, frame, upgradeHead } from './websocket-bytes.ts';
 
 export const STREAM = 'hostile';
 /** Its document is one that hostile moderators may write. */
 export const DOCUMENT = 'stream.victim';
-
-export interface Target {
-  readonly port: number;
-  readonly adminPort: number;
-  /** Good tokens for `STREAM`, of the viewers `hostile-0`, `hostile-1`, … */
-  readonly viewerTokens: readonly string[];
-  /** A good token for the document. */
-  readonly moderatorToken: string;
-}
-
-/** What was answered, and how often. */
-export type Answers = Map<string, number>;
-
-/** Waits until so many messages may be sent. */
-export type Pace = (messages: number) => Promise<void>;
 
 export interface Surface extends Attack {
   readonly name: string;
@@ -36,126 +21,84 @@ export interface Surface extends Attack {
   readonly share: number;
 }
 
-interface Attack {
-  /** Messages of one attack at most. */
-  readonly atOnceMax: number;
-  /** Sends so many messages at most, and answers how many it sent. */
-  attack(target: Target, random: Random, messages: number, answers: Answers, pace: Pace): Promise<number>;
-}
-
-/** How long a socket may be silent until it is taken for one that stays open. */
-const SILENT_MS = 150;
-/** How long who has perhaps not sent a whole request waits for an answer. */
-const PATIENCE_MS = 1_000;
-const PER_CONNECTION = 40;
-/** The first that is malformed ends a socket, and what comes after it is not looked at. */
-const PER_SOCKET = 8;
+/** Fewer than the window of a session has, so that none is too old. */
+const SEQ_MAX = 50;
 const encoder = new Encoder();
 
-function note(answers: Answers, answer: string): void {
-  answers.set(answer, (answers.get(answer) ?? 0) + 1);
-}
-
-interface HttpMessage {
-  readonly head: string;
-  readonly body?: Uint8Array;
-}
-
-/** Requests one after the other on a connection, each after the answer to the one before. */
-function overHttp(portOf: (target: Target) => number, make: (target: Target, random: Random) => HttpMessage): Attack {
-  const attack: Attack['attack'] = async (target, random, messages, answers, pace) => {
-    const connection = await BareConnection.open(portOf(target));
-    let sent = 0;
-    while (sent < messages && !connection.isEnded) {
-      const { head, body = new Uint8Array(0) } = make(target, random);
-      await pace(1);
-      connection.write(Buffer.concat([Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`, 'latin1'), body]));
-      sent += 1;
-      note(answers, `http ${(await connection.status()) ?? 'cut'}`);
-    }
-    connection.close();
-    return sent;
-  };
-  return { atOnceMax: PER_CONNECTION, attack };
-}
-
-function reaction(random: Random, viewer: number): object {
+function reaction({ random, session }: Attacker, viewer: number): object {
   return {
     stream_id: STREAM,
     viewer_id: `hostile-${viewer}`,
     emoji_id: pick(random, ['heart', 'fire', 'clap']),
     count_since_last: 1 + upTo(random, 5),
     timestamp: 1_795_342_812_345,
-    session_id: `s${upTo(random, 1_000)}`,
-    seq: 1 + upTo(random, 100),
+    session_id: session(),
+    seq: 1 + upTo(random, SEQ_MAX),
     ...(random() < 0.1 ? { via: ['eu'] } : {}),
   };
 }
 
-function post(type: string, encode: (random: Random, value: unknown) => Uint8Array) {
-  return overHttp(({ port }) => port, (target, random) => {
-    const viewer = upTo(random, target.viewerTokens.length);
-    const good = random() < 0.2 ? [reaction(random, viewer), reaction(random, viewer)] : reaction(random, viewer);
-    const value = random() < 0.1 ? good : mutateValue(random, good);
-    const token = random() < 0.9 ? target.viewerTokens[viewer]! : pick(random, ['', 'a.b.c', `${target.viewerTokens[viewer]!}x`, 'x'.repeat(8_000)]);
-    return { head: `POST /reactions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\ncontent-type: ${type}\r\n`, body: encode(random, value) };
-  });
+function post(encoding: Encoding) {
+  return overHttp(
+    ({ port }) => port,
+    (attacker) => {
+      const { target, random } = attacker;
+      const viewer = upTo(random, target.viewerTokens.length);
+      const good = random() < 0.2 ? [reaction(attacker, viewer), reaction(attacker, viewer)] : reaction(attacker, viewer);
+      const value = random() < 0.1 ? good : mutateValue(random, good);
+      const token = random() < 0.9 ? target.viewerTokens[viewer]! : pick(random, ['', 'a.b.c', `${target.viewerTokens[viewer]!}x`, 'x'.repeat(8_000)]);
+      const head = `POST /reactions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\ncontent-type: application/${encoding}\r\n`;
+      return { head, body: damage(random, encoding === 'json' ? utf8(hostileJson(random, value)) : hostileMsgpack(value)) };
+    },
+    ({ books }, body, answer) => enterPost(books, encoding, body, answer),
+  );
 }
 
-/** A frame of a client, with a mask of zeros. */
-function frame(opcode: number, payload: Uint8Array, isFinal = true): Buffer {
-  const { length } = payload;
-  const size = length < 126 ? [0x80 | length] : length < 65_536 ? [0x80 | 126, length >> 8, length & 0xff] : [0x80 | 127, 0, 0, 0, 0, 0, length >> 16, (length >> 8) & 0xff, length & 0xff];
-  return Buffer.concat([Uint8Array.of((isFinal ? 0x80 : 0) | opcode, ...size, 0, 0, 0, 0), payload]);
+/** A message on a WebSocket. */
+interface Message {
+  readonly isBinary: boolean;
+  readonly payload: Uint8Array;
 }
 
-function upgradeHead(path: string, subprotocols: readonly string[]): string {
-  const offered = subprotocols.length === 0 ? '' : `sec-websocket-protocol: ${subprotocols.join(', ')}\r\n`;
-  const key = cryptoRandomBytes(16).toString('base64');
-  return `GET ${path} HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n${offered}\r\n`;
-}
-
-/** A good upgrade, perhaps good first words, and then what `make` makes, all at once. */
-function overSocket(
-  upgrade: (target: Target, random: Random) => string,
-  first: (target: Target, random: Random) => Uint8Array | null,
-  make: (random: Random) => Uint8Array,
-): Attack {
-  const attack: Attack['attack'] = async (target, random, messages, answers, pace) => {
-    const count = Math.min(messages, 1 + upTo(random, PER_SOCKET));
-    await pace(count);
-    const connection = await BareConnection.open(target.port);
-    connection.write(upgrade(target, random));
-    const status = await connection.status();
-    if (status !== 101) {
-      note(answers, `http ${status ?? 'cut'}`);
-      connection.close();
-      return 1;
-    }
-    const said = first(target, random);
-    if (said !== null) connection.write(said);
-    connection.write(Buffer.concat(Array.from({ length: count }, () => make(random))));
-    note(answers, `socket ${await connection.ending(SILENT_MS)}`);
-    connection.close();
-    return count;
-  };
-  return { atOnceMax: PER_SOCKET, attack };
-}
+const framed = ({ isBinary, payload }: Message): Buffer => frame(isBinary ? OPCODES.binary : OPCODES.text, payload);
 
 const viewerPath = `/streams/${STREAM}/reactions`;
 
-function hello({ viewerTokens }: Target, random: Random): object {
-  const viewer = upTo(random, viewerTokens.length);
-  return { type: 'hello', session_id: `h${upTo(random, 1_000)}`, viewer_id: `hostile-${viewer}`, token: viewerTokens[viewer] };
+/** Mostly with a good hello before the rest. */
+function viewersSocket(encoding: Encoding): Attack {
+  const isBinary = encoding === 'msgpack';
+  return overSocket((attacker, count) => {
+    const { target, random, books } = attacker;
+    const viewer = upTo(random, target.viewerTokens.length);
+    const hello = random() < 0.8 ? { session: attacker.session(), viewer: `hostile-${viewer}` } : null;
+    const messages = Array.from({ length: count }, (): Message => {
+      const wrong = seldom(random, isBinary ? msgpackMessage(random) : jsonMessage(random));
+      const payload = isBinary ? hostileMsgpack(wrong) : utf8(hostileJson(random, wrong));
+      return { isBinary: isBinary !== (random() < 0.02), payload: random() < 0.9 ? payload : damage(random, payload) };
+    });
+    const said = new SaidOnSocket(encoding, hello, messages);
+    const first = hello === null ? [] : [{ isBinary, payload: helloBytes(encoding, hello, target.viewerTokens[viewer]!) }];
+    return {
+      upgrade: upgradeHead(viewerPath, [`ovation.v1.${encoding}`]),
+      bytes: Buffer.concat([...first, ...messages].map(framed)),
+      hear: (payload) => said.hear(books, payload),
+      end: () => said.end(books),
+    };
+  });
 }
 
-const clientMessages = (random: Random): object =>
+function helloBytes(encoding: Encoding, { session, viewer }: { readonly session: string; readonly viewer: string }, token: string): Uint8Array {
+  if (encoding === 'msgpack') return encoder.encode([0, session, viewer, token, null]);
+  return utf8(JSON.stringify({ type: 'hello', session_id: session, viewer_id: viewer, token }));
+}
+
+const jsonMessage = (random: Random): object =>
   random() < 0.15
     ? { type: 'hello', session_id: 'x', viewer_id: 'hostile-0', token: 'a.b.c', unacked_from: 3, device_id: 'd' }
-    : { type: 'batch', seq: 1 + upTo(random, 50), reactions: [{ emoji_id: 'heart', count: 1 + upTo(random, 3) }], timestamp: 1_795_342_812_345 };
+    : { type: 'batch', seq: 1 + upTo(random, SEQ_MAX), reactions: [{ emoji_id: 'heart', count: 1 + upTo(random, 3) }], timestamp: 1_795_342_812_345 };
 
-const msgpackMessages = (random: Random): unknown[] =>
-  random() < 0.15 ? [0, 'x', 'hostile-0', 'a.b.c', 3, 'd'] : [1, 1 + upTo(random, 50), 1_795_342_812_345, 'heart', 1 + upTo(random, 3), ...(random() < 0.1 ? [['eu']] : [])];
+const msgpackMessage = (random: Random): unknown[] =>
+  random() < 0.15 ? [0, 'x', 'hostile-0', 'a.b.c', 3, 'd'] : [1, 1 + upTo(random, SEQ_MAX), 1_795_342_812_345, 'heart', 1 + upTo(random, 3), ...(random() < 0.1 ? [['eu']] : [])];
 
 /** Mostly good ones, or the first would end every connection. */
 const seldom = (random: Random, good: unknown): unknown => (random() < 0.7 ? good : mutateValue(random, good));
@@ -164,7 +107,7 @@ const utf8 = (text: string): Buffer => Buffer.from(text);
 
 /** Frames that break the protocol of WebSocket itself. */
 function brokenFrame(random: Random): Uint8Array {
-  const payload = utf8(JSON.stringify(clientMessages(random)));
+  const payload = utf8(JSON.stringify(jsonMessage(random)));
   switch (upTo(random, 9)) {
     case 0:
       return frame(pick(random, [3, 4, 5, 6, 7, 11, 15]), payload);
@@ -231,20 +174,6 @@ function brokenHead(random: Random): string {
   }
 }
 
-/** One message a connection; who is not answered soon leaves. */
-function overHead(make: (random: Random) => string): Attack {
-  const attack: Attack['attack'] = async ({ port }, random, _messages, answers, pace) => {
-    await pace(1);
-    const connection = await BareConnection.open(port);
-    connection.write(Buffer.from(make(random), 'latin1'));
-    const status = await connection.status(PATIENCE_MS);
-    note(answers, status === null ? (connection.isEnded ? 'http cut' : 'left waiting') : `http ${status}`);
-    connection.close();
-    return 1;
-  };
-  return { atOnceMax: 1, attack };
-}
-
 const PATHS = [
   viewerPath, `${viewerPath}/history`, `/streams/${STREAM}/audit`, `/streams/${STREAM}/flagged`, '/streams', '/control/global/policy', `/control/${DOCUMENT}/policy`,
   `/control/${DOCUMENT}/changes`, '/docs/json', '/nowhere',
@@ -253,7 +182,7 @@ const IDS = ['derby', 'a.b', '*', '%3E', '%00', '..%2f', '__proto__', 'construct
 const QUERIES = ['from', 'to', 'step', 'emoji_id', 'format', 'limit', 'region', '__proto__', 'constructor[prototype]', 'from[]', 'a'];
 const ANSWERS = ['0', '-1', '1e999', 'NaN', '2026-13-45T99:99:99Z', '9007199254740993', '-271821-04-20T00:00:00.000Z', '1s', '10s', '1m', '1h', '0s', 'csv', '', '%00', "'%3B%20DROP%20TABLE%20x", '%ff', '1', '500', '1000', '99999999', '1795342812345'];
 
-function query(target: Target, random: Random): HttpMessage {
+function query({ target, random }: Attacker): HttpMessage {
   const parts = pick(random, PATHS).split('/');
   if (random() < 0.4) parts[Math.min(2, parts.length - 1)] = pick(random, IDS);
   const search = Array.from({ length: upTo(random, 5) }, () => `${pick(random, QUERIES)}=${pick(random, ANSWERS)}`).join('&');
@@ -270,61 +199,67 @@ const goodUpdate = (() => {
   doc.getMap('mutes').set('abc:viewer:ann', { until: null, by: 'x', reason: '<b>', retractFrom: null, at: 1, liftedAt: null });
   return Y.encodeStateAsUpdate(doc);
 })();
+const NAMED_UPDATES = Object.values(NAMES).flatMap(([name]) => [
+  keyedUpdate('palette', name, { glyph: name }),
+  keyedUpdate('mutes', `d1:viewer:${name}`, { at: 1, by: name, reason: name }),
+  keyedUpdate('stream', name, { value: name, at: 1, by: name }),
+]);
+/** Seldom, because most of them are as long as may be. */
+const LARGE_UPDATES = [nestedUpdate(32_000, 'list'), nestedUpdate(16_000, 'object'), nestedUpdate(2_000, 'prototype'), paletteUpdate(200)];
 
-function controlMessage(random: Random): Uint8Array {
-  const update = random() < 0.5 ? goodUpdate : damage(random, goodUpdate);
-  const message = pick(random, [questionMessage(Uint8Array.of(0)), updateMessage(update), updateMessage(update), keepAliveMessage(), randomBytes(random, upTo(random, 60))]);
-  return frame(random() < 0.95 ? 2 : 1, random() < 0.6 ? message : damage(random, message));
+function controlMessage(random: Random): Message {
+  const good = random() < 0.8 ? goodUpdate : pick(random, random() < 0.9 ? NAMED_UPDATES : LARGE_UPDATES);
+  const update = random() < 0.5 ? good : damage(random, good);
+  const message = pick(random, [
+    questionMessage(Uint8Array.of(0)), updateMessage(update), updateMessage(update), keepAliveMessage(), awarenessMessage(upTo(random, 2 ** 32)), randomBytes(random, upTo(random, 60)),
+  ]);
+  return { isBinary: random() < 0.95, payload: random() < 0.6 ? message : damage(random, message) };
 }
 
-const silence = (): null => null;
+function moderatorsSocket(upgrade: (attacker: Attacker) => string): Attack {
+  return overSocket((attacker, count) => ({
+    upgrade: upgrade(attacker),
+    bytes: Buffer.concat(Array.from({ length: count }, () => framed(controlMessage(attacker.random)))),
+  }));
+}
 
 export const SURFACES: readonly Surface[] = [
-  { name: 'POST /reactions, JSON', share: 20, ...post('application/json', (random, value) => damage(random, utf8(hostileJson(random, value)))) },
-  { name: 'POST /reactions, msgpack', share: 15, ...post('application/msgpack', (random, value) => damage(random, encoder.encode(withoutVerbatim(value)))) },
+  { name: 'POST /reactions, JSON', share: 20, ...post('json') },
+  { name: 'POST /reactions, msgpack', share: 15, ...post('msgpack') },
+  { name: 'viewers’ socket, JSON', share: 20, ...viewersSocket('json') },
+  { name: 'viewers’ socket, msgpack', share: 20, ...viewersSocket('msgpack') },
   {
-    name: 'viewers’ socket, JSON',
-    share: 20,
-    ...overSocket(() => upgradeHead(viewerPath, ['ovation.v1.json']), (target, random) => (random() < 0.8 ? frame(1, utf8(JSON.stringify(hello(target, random)))) : null), (random) => {
-      const text = utf8(hostileJson(random, seldom(random, clientMessages(random))));
-      return frame(random() < 0.98 ? 1 : 2, random() < 0.9 ? text : damage(random, text));
-    }),
+    name: 'viewers’ socket, broken frames',
+    share: 10,
+    ...overSocket(({ random }, count) => ({
+      upgrade: upgradeHead(viewerPath, pick(random, [[], ['ovation.v1.msgpack']])),
+      bytes: Buffer.concat(Array.from({ length: count }, () => brokenFrame(random))),
+    })),
   },
-  {
-    name: 'viewers’ socket, msgpack',
-    share: 20,
-    ...overSocket(() => upgradeHead(viewerPath, ['ovation.v1.msgpack']), (target, random) => (random() < 0.8 ? frame(2, encoder.encode(Object.values(hello(target, random)).with(0, 0))) : null), (random) => {
-      const bytes = encoder.encode(withoutVerbatim(seldom(random, msgpackMessages(random))));
-      return frame(random() < 0.98 ? 2 : 1, random() < 0.9 ? bytes : damage(random, bytes));
-    }),
-  },
-  { name: 'viewers’ socket, broken frames', share: 10, ...overSocket(() => upgradeHead(viewerPath, []), silence, brokenFrame) },
   { name: 'upgrades', share: 2, ...overHead(brokenUpgrade) },
   { name: 'requests that are none', share: 2, ...overHead(brokenHead) },
   {
     name: 'moderators’ socket, good token',
     share: 4,
-    ...overSocket(({ moderatorToken }) => upgradeHead(`/control/${DOCUMENT}`, [CONTROL_SUBPROTOCOL, `ovation.token.${moderatorToken}`]), silence, controlMessage),
+    ...moderatorsSocket(({ target }) => upgradeHead(`/control/${DOCUMENT}`, [CONTROL_SUBPROTOCOL, `ovation.token.${target.moderatorToken}`])),
   },
   {
     name: 'moderators’ socket, no good token',
     share: 2,
-    ...overSocket(
-      ({ viewerTokens }, random) => upgradeHead(pick(random, [`/control/${DOCUMENT}`, '/control/global', '/control/x']), [CONTROL_SUBPROTOCOL, ...pick(random, [[], ['ovation.token.a.b.c'], [`ovation.token.${viewerTokens[0]!}`]])]),
-      silence,
-      controlMessage,
+    ...moderatorsSocket(({ target: { viewerTokens }, random }) =>
+      upgradeHead(pick(random, [`/control/${DOCUMENT}`, '/control/global', '/control/x']), [CONTROL_SUBPROTOCOL, ...pick(random, [[], ['ovation.token.a.b.c'], [`ovation.token.${viewerTokens[0]!}`]])]),
     ),
   },
   { name: 'reading', share: 3, ...overHttp(({ port }) => port, query) },
   {
     name: 'console',
     share: 1,
-    ...overHttp(({ port }) => port, (_target, random) => ({ head: `GET /console/${pick(random, FILES)} HTTP/1.1\r\nhost: ${pick(random, ['x', 'a b', '"', 'x:99999', '[::1]'])}\r\n` })),
+    ...overHttp(({ port }) => port, ({ random }) => ({ head: `GET /console/${pick(random, FILES)} HTTP/1.1\r\nhost: ${pick(random, ['x', 'a b', '"', 'x:99999', '[::1]'])}\r\n` })),
   },
   {
     name: 'admin port',
     share: 1,
-    ...overHttp(({ adminPort }) => adminPort, (_target, random) => ({
+    ...overHttp(({ adminPort }) => adminPort, ({ random }) => ({
       head: `${pick(random, ['GET', 'POST', 'DELETE'])} ${pick(random, ['/livez', '/readyz', '/livez?x=%00', '/nowhere', '/%zz', '/metrics/../x', `/${'x'.repeat(5_000)}`])} HTTP/1.1\r\nhost: x\r\n`,
       body: pick(random, [new Uint8Array(0), new Uint8Array(0), randomBytes(random, 30), new Uint8Array(2_000)]),
     })),

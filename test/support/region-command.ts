@@ -35,10 +35,12 @@ export interface RegionCommandOptions {
   readonly servers: ReadonlyMap<string, NatsServer>;
   readonly environment?: Readonly<Record<string, string>>;
   readonly nodeOptions?: readonly string[];
+  /** Is given every line that it says, however much that is. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** Resolves when it is ready. @throws when it ends before, with what it said */
-export async function startRegionCommand({ region, servers, environment = {}, nodeOptions = [] }: RegionCommandOptions): Promise<RegionCommand> {
+export async function startRegionCommand({ region, servers, environment = {}, nodeOptions = [], onLine }: RegionCommandOptions): Promise<RegionCommand> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ovation-region-'));
   const topology = path.join(folder, 'topology.json');
   const regions = [...servers].map(([name, { address, peerAddress }]) => [name, { nats: address, peer: peerAddress }]);
@@ -56,7 +58,11 @@ export async function startRegionCommand({ region, servers, environment = {}, no
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   let output = '';
-  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-OUTPUT_CHARACTERS_MAX)));
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (chunk: string) => (output = (output + chunk).slice(-OUTPUT_CHARACTERS_MAX)));
+    if (onLine !== undefined) stream.on('data', linesOf(onLine));
+  }
   const ended = once(child, 'close').then(([code]: unknown[]) => {
     rmSync(folder, { recursive: true, force: true });
     return code as number | null;
@@ -73,6 +79,20 @@ export async function startRegionCommand({ region, servers, environment = {}, no
     output: () => output,
     ended,
     residentBytes: () => residentBytesOf(child.pid!),
+  };
+}
+
+/** Takes pieces of a text, of which a line without an end is cut into several. */
+function linesOf(onLine: (line: string) => void): (piece: string) => void {
+  let begun = '';
+  return (piece) => {
+    const lines = (begun + piece).split('\n');
+    begun = lines.pop()!;
+    for (const line of lines) onLine(line);
+    if (begun.length > OUTPUT_CHARACTERS_MAX) {
+      onLine(begun);
+      begun = '';
+    }
   };
 }
 
