@@ -30,12 +30,14 @@ async function totalsOf({ url }: RegionCommand, stream: string): Promise<Counts>
 /** Every emoji of the palette, and no other, is counted as often as was said that it is. */
 export function discrepancies(stream: string, totals: Counts, least: Counts, most: Counts): string[] {
   const palette: ReadonlySet<string> = new Set(DEFAULT_POLICY.palette.keys());
-  return [...new Set([...Object.keys(totals), ...Object.keys(most)])].flatMap((emoji) => {
-    const [total = 0, low = 0, high = 0] = [totals[emoji], least[emoji], most[emoji]];
-    const problems = palette.has(emoji) ? [] : [`${stream} counts ${JSON.stringify(emoji)}, which is no emoji of its palette`];
-    if (total < low || total > high) problems.push(`of ${stream} ${low === high ? low : `${low} to ${high}`} taps of ${emoji} were acknowledged, the totals say ${total}`);
-    return problems;
-  });
+  const foreign = Object.keys(totals).filter((emoji) => !palette.has(emoji));
+  return [
+    ...foreign.map((emoji) => `${stream} counts ${JSON.stringify(emoji)}, which is no emoji of its palette`),
+    ...[...palette].flatMap((emoji) => {
+      const [total = 0, low = 0, high = 0] = [totals[emoji], least[emoji], most[emoji]];
+      return total >= low && total <= high ? [] : [`of ${stream} ${low === high ? low : `${low} to ${high}`} taps of ${emoji} were acknowledged, the totals say ${total}`];
+    }),
+  ];
 }
 
 /** What a region answers that it heeds. */

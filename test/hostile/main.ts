@@ -62,16 +62,22 @@ function mb({ heapBytes, externalBytes, residentBytes }: Memory): string {
   return `heap ${(heapBytes / 1e6).toFixed(1)} MB, buffers ${(externalBytes / 1e6).toFixed(1)} MB, resident ${(residentBytes / 1e6).toFixed(0)} MB`;
 }
 
+function range(least: number, most: number): string {
+  return least === most ? String(least) : `${least} to ${most}`;
+}
+
 function quantiles({ p50, p99 }: Latencies): string {
   return `${p50.toFixed(2)} / ${p99.toFixed(2)}`.padStart(15);
 }
 
-function print({ tallies, problems, memory, latencies, rounds, slowdown, cpu, seconds, prioritized }: HostileResult): void {
+function print({ tallies, problems, memory, books, latencies, rounds, slowdown, cpu, seconds, prioritized }: HostileResult): void {
   const messages = tallies.reduce((sum, tally) => sum + tally.messages, 0);
   for (const { surface, messages: count, answers } of tallies) {
     console.log(`${String(count).padStart(9)}  ${surface}\n${' '.repeat(11)}${answers.map(([answer, times]) => `${answer}: ${times}`).join(', ')}`);
   }
   console.log(`\n${messages} messages in ${seconds.toFixed(0)} s (${(messages / seconds).toFixed(0)} a second)`);
+  const taps = Object.entries(books.most).map(([emoji, most]) => `${emoji} ${range(books.least[emoji] ?? 0, most)}`);
+  console.log(`taps that attackers were told count: ${taps.join(', ')}`);
   console.log(`memory after collecting garbage: before ${mb(memory.before)}; after ${mb(memory.after)}`);
   if (cpu !== null) console.log(`the region's CPU: quiet ${(100 * cpu.quietShare).toFixed(1)} % of a core, ${cpu.msPerMessage.toFixed(2)} ms a hostile message`);
   console.log(`\nacknowledgements of the crowd, p50 / p99 in ms\n${'round'.padEnd(8)}${'quiet'.padStart(15)}${'attacked'.padStart(18)}`);

@@ -10,7 +10,7 @@ import { startNats } from '../support/nats.ts';
 import { postgresAvailable, startPostgres } from '../support/postgres.ts';
 import { startRegionCommand, type RegionCommand } from '../support/region-command.ts';
 import { lookAfter } from './aftermath.ts';
-import { joined } from './answer-books.ts';
+import { joined, type Books } from './answer-books.ts';
 import { isFault, type Target } from './attack.ts';
 import type { Tally } from './attackers.ts';
 import { LegitimateCrowd } from './legitimate-crowd.ts';
@@ -37,6 +37,8 @@ export interface HostileResult extends RoundsResult {
   /** Each a sentence; nothing was wrong when there is none. */
   readonly problems: readonly string[];
   readonly memory: { readonly before: Memory; readonly after: Memory };
+  /** What the attackers were told counts, the warming included. */
+  readonly books: Books;
   readonly prioritized: boolean;
 }
 
@@ -95,7 +97,8 @@ async function run(plan: HostilePlan, cleanups: (() => unknown)[]): Promise<Host
   if (early !== null) throw new Error(early);
   const memoryBefore = await memoryOf(region, 1);
 
-  const { failures, books, ...result } = await playRounds(plan, region, crowd, target);
+  const { failures, ...played } = await playRounds(plan, region, crowd, target);
+  const result = { ...played, books: joined([warmed, played.books]) };
   // The same one in every round is one problem.
   const problems = [...new Set(failures)].map((failure) => `an attacker could not go on: ${failure}`);
   const end = endOf(region);
@@ -105,7 +108,7 @@ async function run(plan: HostilePlan, cleanups: (() => unknown)[]): Promise<Host
 
   if (crowd.failures > 0) problems.push(`${crowd.failures} batches or connections of the crowd failed`);
   if (result.slowdown > plan.slowdownMax) problems.push(`the crowd's p99 was ${result.slowdown.toFixed(2)} × that of the quiet phases, more than ${plan.slowdownMax} ×`);
-  problems.push(...unintended(result.tallies), ...(await lookAfter(region, target, crowd, joined([warmed, books]))));
+  problems.push(...unintended(result.tallies), ...(await lookAfter(region, target, crowd, result.books)));
   const memory = { before: memoryBefore, after: await memoryOf(region, 2) };
   problems.push(...kept(memory, result.tallies), ...said);
   return { ...result, prioritized, problems, memory };
