@@ -101,6 +101,18 @@ export function readJwtSecret(environment: Readonly<Record<string, string | unde
   return jwtSecret(readVariable(environment, 'OVATION_JWT_SECRET'));
 }
 
+/** `OVATION_ENDPOINTS`: the regions' APIs, for commands that ask all of them. Not checked. */
+export function readEndpoints(environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
+  return readVariable(environment, 'OVATION_ENDPOINTS') ?? null;
+}
+
+/** `OVATION_TOKEN`, or the file that `OVATION_TOKEN_FILE` names: what a command shows to regions that ask for a token. @throws InvalidConfig */
+export function readToken(environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
+  const token = readVariable(environment, 'OVATION_TOKEN') ?? null;
+  if (token === '') throw new InvalidConfig('OVATION_TOKEN_FILE: the file is empty');
+  return token;
+}
+
 /** The environment of a child process: this one's, with changes. */
 export function childEnvironment(changes: Readonly<Record<string, string>>): Record<string, string | undefined> {
   return { ...process.env, ...changes };

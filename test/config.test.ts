@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { InvalidConfig, readConfig, readJwtSecret, type Config } from '../src/config.ts';
+import { InvalidConfig, readConfig, readEndpoints, readJwtSecret, readToken, type Config } from '../src/config.ts';
 
 const SECRET = 'a secret of thirty-two characters';
 
@@ -17,6 +17,16 @@ test('the secret of tokens comes from a variable or a file, and a short one is r
   expect(readJwtSecret({ OVATION_JWT_SECRET: SECRET })).toBe(SECRET);
   expect(readJwtSecret({ OVATION_JWT_SECRET_FILE: file })).toBe(SECRET);
   expect(() => readJwtSecret({ OVATION_JWT_SECRET: 'short' })).toThrow(InvalidConfig);
+});
+
+test('[CLI-40] the regions to ask and the token to show come from variables, the token or its file', () => {
+  const file = path.join(folder, 'token');
+  writeFileSync(file, 'a.b.c\n');
+  expect([readEndpoints({}), readToken({})]).toEqual([null, null]);
+  expect(readEndpoints({ OVATION_ENDPOINTS: 'http://us,http://eu' })).toBe('http://us,http://eu');
+  expect([readToken({ OVATION_TOKEN: 'd.e.f' }), readToken({ OVATION_TOKEN_FILE: file })]).toEqual(['d.e.f', 'a.b.c']);
+  writeFileSync(file, '\n');
+  expect(() => readToken({ OVATION_TOKEN_FILE: file })).toThrow(InvalidConfig);
 });
 
 function read(changes: Readonly<Record<string, string>>): Config {

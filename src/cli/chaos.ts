@@ -124,26 +124,32 @@ function connect(options: ChaosOptions): DevClient {
   return createDevClient(options.url ?? findRunningDev());
 }
 
-/** With a duration: waits, heals, and heals also on Ctrl-C. Dev heals too, should this process be killed. */
-async function changeFor(dev: DevClient, command: LinkCommand, forMs: number | undefined): Promise<DevStatus> {
+type WaitOrStop = (forMs: number) => Promise<'over' | 'interrupted'>;
+
+/**
+ * With a duration dev heals by itself, unless a later command has taken the place of this one; so there is nothing to do but to
+ * wait. Interrupted, it is healed at once.
+ */
+export async function changeFor(dev: DevClient, command: LinkCommand, forMs: number | undefined, wait: WaitOrStop = waitOrStop): Promise<DevStatus> {
   if (forMs === undefined) return dev.link(command);
   await dev.link({ ...command, for_ms: forMs });
-  await waitOrStop(forMs);
+  if ((await wait(forMs)) === 'over') return dev.status();
   return dev.link({ from: command.from, to: command.to, action: 'heal' });
 }
 
 /** The same for processes. */
-async function processFor(dev: DevClient, command: ProcessCommand, forMs: number | undefined): Promise<DevStatus> {
+export async function processFor(dev: DevClient, command: ProcessCommand, forMs: number | undefined, wait: WaitOrStop = waitOrStop): Promise<DevStatus> {
   if (forMs === undefined) return dev.process(command);
   await dev.process({ ...command, for_ms: forMs });
-  await waitOrStop(forMs);
+  if ((await wait(forMs)) === 'over') return dev.status();
   return dev.process({ target: command.target, action: 'resume' });
 }
 
-async function waitOrStop(forMs: number): Promise<void> {
+async function waitOrStop(forMs: number): Promise<'over' | 'interrupted'> {
   const stop = stopSignal();
   await sleep(realRuntime.timers, forMs, stop.signal);
   stop.release();
+  return stop.signal.aborted ? 'interrupted' : 'over';
 }
 
 function report(status: DevStatus, { json }: ChaosOptions): void {

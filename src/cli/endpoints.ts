@@ -1,4 +1,4 @@
-/** Which regions a command talks to: those named by URL, or those of the running `ovation dev`. */
+/** Which regions a command talks to: those named by URL, by option or environment, or those of the running `ovation dev`. */
 
 import type { Command } from 'commander';
 import { collectHttpUrls, parseHttpUrl, parseIds } from './arguments.ts';
@@ -19,12 +19,16 @@ export function addEndpointOptions(command: Command): Command {
     .option('--regions <ids>', 'only these regions of the dev, such as us,eu', parseIds);
 }
 
-/** The URLs of the regions' APIs. @throws CommandFailure */
-export async function findEndpoints(options: EndpointOptions): Promise<readonly string[]> {
+/**
+ * The URLs of the regions' APIs. Those of the environment only for a command that hands them in: what taps must not find real
+ * regions by itself. @throws CommandFailure
+ */
+export async function findEndpoints(options: EndpointOptions, ofEnvironment: readonly string[] | null = null): Promise<readonly string[]> {
   if (options.endpoint !== undefined) {
     if (options.regions !== undefined) throw new CommandFailure('usage', '--regions chooses among the regions of a dev; leave it out with --endpoint');
     return options.endpoint;
   }
+  if (ofEnvironment !== null && options.url === undefined && options.regions === undefined) return ofEnvironment;
   const { regions } = await createDevClient(options.url ?? findRunningDev()).status();
   const wanted = options.regions ?? regions.map(({ id }) => id);
   return wanted.map((id) => {

@@ -3,12 +3,11 @@
 import { randomBytes } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import { realRuntime } from '../base/runtime.ts';
-import { InvalidConfig, readJwtSecret } from '../config.ts';
 import { parseDuration, parseId, parseInteger, parsePositive } from './arguments.ts';
 import { addEndpointOptions, findEndpoints, type EndpointOptions } from './endpoints.ts';
-import { CommandFailure, EXIT_CODES } from './failure.ts';
+import { mintOfEnvironment } from './environment.ts';
+import { EXIT_CODES } from './failure.ts';
 import type { LoadPlan } from './load/run-load.ts';
-import type { MintToken } from './load/tokens.ts';
 import { ENCODINGS, type Encoding } from './load/wire.ts';
 import { stopSignal } from './stop-signal.ts';
 
@@ -97,22 +96,7 @@ async function planOf(options: LoadOptions): Promise<LoadPlan> {
     connectionsMax: options.connections,
     settleMs: options.settle,
     encoding: options.encoding,
-    mintToken: await mintFrom(readSecret()),
+    mintToken: await mintOfEnvironment(),
     compareStored: options.database,
   };
-}
-
-function readSecret(): string | null {
-  try {
-    return readJwtSecret();
-  } catch (error) {
-    if (error instanceof InvalidConfig) throw new CommandFailure('usage', error.message);
-    throw error;
-  }
-}
-
-async function mintFrom(secret: string | null): Promise<MintToken | null> {
-  if (secret === null) return null;
-  const { createTokenMint } = await import('./load/tokens.ts');
-  return createTokenMint(secret);
 }

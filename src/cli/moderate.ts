@@ -29,6 +29,7 @@ import { LEVELS_IN_ORDER } from '../protocol/message-rules.ts';
 import type { PolicyChange, PolicyInForce } from '../web/console/api.ts';
 import { parseDuration, parseId, parseInteger, parsePositive } from './arguments.ts';
 import { addEndpointOptions } from './endpoints.ts';
+import { ENVIRONMENT_HELP } from './environment.ts';
 import { CommandFailure } from './failure.ts';
 import type { ModeratorOptions } from './moderate/moderator.ts';
 import { changeLines, policyLines, visible } from './moderate/words.ts';
@@ -53,6 +54,7 @@ const EXAMPLES = `
 A viewer or device is named viewer:<id> or device:<id>; a viewer may be named by the id alone.
 Waits until the region has taken the change, and exits with
   1  when the region will not take it   2  for wrong options or a token that may not   3  when it cannot be reached
+${ENVIRONMENT_HELP}
 
 Examples:
   $ ovation moderate derby mute viewer:bot-7 --for 1h --take-back 10m --reason "a bot"

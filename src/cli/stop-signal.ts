@@ -1,6 +1,9 @@
 /**
- * SIGINT and SIGTERM as an AbortSignal: the first one asks for an orderly stop, a later one forces it.
+ * SIGINT, SIGTERM and SIGHUP (a terminal that was closed) as an AbortSignal: the first one asks for an orderly stop, a later one
+ * forces it.
  */
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Under npm and in a terminal one Ctrl-C can arrive twice, from the terminal and passed on by npm. */
 const SAME_PRESS_MS = 1000;
@@ -24,13 +27,11 @@ export function stopSignal(force: () => void = () => process.exit(EXIT_FORCED)):
       force();
     }
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  for (const name of SIGNALS) process.on(name, stop);
   return {
     signal: controller.signal,
     release() {
-      process.off('SIGINT', stop);
-      process.off('SIGTERM', stop);
+      for (const name of SIGNALS) process.off(name, stop);
     },
   };
 }

@@ -1,7 +1,8 @@
-/** The token that a command shows to regions, given as such or in a file. */
+/** The token that a command shows to regions, given as such, in a file, or by the environment. */
 
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { tokenOfEnvironment } from './environment.ts';
 import { CommandFailure, describeError } from './failure.ts';
 
 export interface TokenOptions {
@@ -16,9 +17,9 @@ export function addTokenOptions(command: Command): Command {
 }
 
 /** Null when none is given. @throws CommandFailure */
-export function tokenOf({ token, tokenFile }: TokenOptions): string | null {
+export function tokenOf({ token, tokenFile }: TokenOptions, ofEnvironment: () => string | null = tokenOfEnvironment): string | null {
   if (token !== undefined && tokenFile !== undefined) throw new CommandFailure('usage', 'give --token or --token-file, not both');
-  if (tokenFile === undefined) return token ?? null;
+  if (tokenFile === undefined) return token ?? ofEnvironment();
   let text: string;
   try {
     text = readFileSync(tokenFile, 'utf8').trim();

@@ -37,7 +37,12 @@ beforeAll(async () => {
       commands.push(command);
     },
     process: async (command) => void commands.push(command),
-    deleteStream: async (command) => void commands.push(command),
+    deleteStream: async (command) => {
+      const reason = command.region === 'xx' ? 'no' : command.region === 'yy' ? 'unreachable' : null;
+      if (reason !== null) throw new CommandFailure(reason, `the NATS of ${command.region}`);
+      if (command.region === 'zz') throw new TypeError('a defect');
+      commands.push(command);
+    },
     crowd: async (command) => void commands.push(command),
     watched: () => (watchedCount += 1),
   };
@@ -99,6 +104,12 @@ test('only a status that is asked for by who watches counts as watching', async 
   expect(watchedCount).toBe(before);
   await get('/dev/status?watching');
   expect(watchedCount).toBe(before + 1);
+});
+
+test('[CLI-7] what kind of no it is arrives as well', async () => {
+  const dev = createDevClient(url);
+  const reasons = { xx: 'no', yy: 'unreachable', zz: 'unreachable' };
+  for (const [region, reason] of Object.entries(reasons)) await expect(dev.deleteStream({ region, stream: 'log' })).rejects.toMatchObject({ reason });
 });
 
 test('[CLI-7] a dev that does not run is a clear error', async () => {

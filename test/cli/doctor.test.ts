@@ -69,13 +69,20 @@ test('[OPS-1] servers that do not answer fail by name, and each says what to loo
 test('[OPS-1] a port that somebody else has fails; one that the region itself has does not', async () => {
   let answer: object = { reasons: {} };
   let status = 200;
-  const server = createServer((_, response) => response.writeHead(status).end(JSON.stringify(answer)));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  let metrics = 'reactions_build_info{version="1.0.0",node="20.19.0",region="us"} 1';
+  const server = createServer(({ url }, response) => (url === '/metrics' ? response.end(metrics) : response.writeHead(status).end(JSON.stringify(answer))));
+  // Not where everybody looks first.
+  const host = '127.0.0.2';
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const { port } = server.address() as AddressInfo;
-  const config = configOf({ us: { nats: NOWHERE, peer: NOWHERE } }, { adminPort: port });
+  const config = configOf({ us: { nats: NOWHERE, peer: NOWHERE } }, { host, adminPort: port });
   expect((await ask(() => config)).found.get('ports')).toMatchObject({ level: 'ok', detail: expect.stringContaining('runs here') });
   [status, answer] = [503, { reasons: { log: 'the own log cannot be written' } }];
   expect((await ask(() => config)).found.get('ports')).toMatchObject({ level: 'fail', detail: expect.stringContaining('the own log cannot be written') });
+  metrics = metrics.replace('us', 'eu');
+  expect((await ask(() => config)).found.get('ports')).toMatchObject({ level: 'fail', detail: `the region eu runs at the admin port ${port}, not us` });
+  metrics = '';
+  expect((await ask(() => config)).found.get('ports')).toMatchObject({ level: 'fail', detail: expect.stringContaining('does not tell its region') });
   answer = { hello: 'world' };
   expect((await ask(() => config)).found.get('ports')).toMatchObject({ level: 'fail', detail: expect.stringContaining(`port ${port}`) });
   await new Promise((resolve) => server.close(resolve));

@@ -102,6 +102,22 @@ test('[CLI-33] one that is halted stays so until it is wanted again', async () =
   expect(process.starts).toBe(2);
 });
 
+test('[CLI-33] one that is halted while it waits to be started again is not started', async () => {
+  const { runtime, process, supervised } = setUp();
+  await supervised.start();
+  supervised.kill();
+  await runtime.runFor(1);
+  expect(supervised.state).toBe('restarting');
+  await supervised.halt();
+  expect(supervised.state).toBe('stopped');
+  await runtime.runFor(600_000);
+  expect([supervised.state, process.starts]).toEqual(['stopped', 1]);
+  supervised.resume();
+  await runtime.runUntil(() => supervised.state === 'running', 10_000);
+  expect(process.starts).toBe(2);
+  await supervised.stop();
+});
+
 test('[CLI-33] one that is paused lives, and goes on also when it is to stop', async () => {
   const { signals, process, supervised } = setUp();
   await supervised.start();

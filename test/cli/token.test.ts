@@ -5,6 +5,11 @@ import { expect, it, onTestFinished } from 'vitest';
 import { CommandFailure } from '../../src/cli/failure.ts';
 import { tokenOf } from '../../src/cli/token.ts';
 
+it('[CLI-40] without an option the token is that of the environment', () => {
+  expect(tokenOf({}, () => 'a.b.c')).toBe('a.b.c');
+  expect(tokenOf({ token: 'd.e.f' }, () => 'a.b.c')).toBe('d.e.f');
+});
+
 it('[CLI-14] a token is given as such or in a file, never both, and a file that cannot be read or is empty is wrong use', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'ovation-token-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));

@@ -169,7 +169,7 @@ function isRunning(pid: number): boolean {
 }
 
 describe.skipIf(!natsAvailable).concurrent('on real nats-servers', () => {
-  test('[E2E-8] through broken links, a pause, a deleted log, kill -9 of a region and of a nats-server, and of everything, the books balance', { timeout: 600_000 }, async (context) => {
+  test('[E2E-8] [CLI-43] through broken links, a pause, a deleted log, kill -9 of a region and of a nats-server, and of everything, the books balance', { timeout: 600_000 }, async (context) => {
     const data = path.join(folder, 'data');
     const args = ['dev', '--data', data, '--shards', '4'];
     const first = new Dev(await findFreeRange(), args, context);
@@ -214,6 +214,8 @@ describe.skipIf(!natsAvailable).concurrent('on real nats-servers', () => {
     // Everything at once, dev too, and nobody to clean up.
     const everything = first.processes();
     expect(everything.length).toBeGreaterThanOrEqual(7);
+    // Who stands still hears of nothing.
+    expect((await ovation('chaos', 'pause', 'us', '--url', url)).code).toBe(0);
     first.kill('SIGKILL');
     await first.expectGone(everything);
 

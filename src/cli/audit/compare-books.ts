@@ -8,7 +8,7 @@
 import type { Books, Entry } from './books.ts';
 
 export interface Difference {
-  readonly kind: 'digest' | 'entry' | 'stored' | 'acknowledged' | 'unknown';
+  readonly kind: 'digest' | 'entry' | 'stored' | 'acknowledged' | 'unknown' | 'empty';
   /** What differs, in words. */
   readonly text: string;
 }

@@ -1,7 +1,7 @@
 /** Calls the dev API of a running `ovation dev`. */
 
 import type { CrowdCommand, DeleteStreamCommand, DevStatus, LinkCommand, ProcessCommand } from '../../web/live/dev-api.ts';
-import { CommandFailure, describeError } from '../failure.ts';
+import { CommandFailure, EXIT_CODES, describeError, type ExitReason } from '../failure.ts';
 
 const ANSWER_MS_MAX = 10_000;
 /** A process that is told to end may have something to hand over; a second one has to start. */
@@ -41,6 +41,17 @@ async function call(url: string, body?: object, answerMsMax = ANSWER_MS_MAX): Pr
   } catch (error) {
     throw new CommandFailure('unreachable', `no \`ovation dev\` answers at ${url} (${describeError(error)})`);
   }
-  if (!response.ok) throw new CommandFailure('usage', (document as { message?: string }).message ?? `${url}: ${response.status}`);
+  if (!response.ok) throw refusalOf(url, response.status, document as Refusal);
   return document as DevStatus;
+}
+
+interface Refusal {
+  readonly message?: string;
+  /** What kind of no it is, of a command that was understood. */
+  readonly reason?: string;
+}
+
+function refusalOf(url: string, status: number, { message = `${url}: ${status}`, reason = '' }: Refusal): CommandFailure {
+  const kind = Object.hasOwn(EXIT_CODES, reason) ? (reason as ExitReason) : status >= 500 ? 'unreachable' : 'usage';
+  return new CommandFailure(kind, message);
 }

@@ -119,8 +119,8 @@ export async function startDevServer(
     if (!LOOPBACK_HOST.test(request.headers.host ?? '')) await reply.code(403).send({ message: 'this is for loopback only' });
   });
   server.setErrorHandler(async (error: Error & { statusCode?: number }, _request, reply) => {
-    const status = error instanceof CommandFailure ? 422 : (error.statusCode ?? 500);
-    await reply.code(status).send({ message: error.message });
+    if (error instanceof CommandFailure) return reply.code(422).send({ message: error.message, reason: error.reason });
+    return reply.code(error.statusCode ?? 500).send({ message: error.message });
   });
   // `?watching` is the page's: while somebody looks on, the crowd stays.
   server.get<{ Querystring: { watching?: string } }>('/dev/status', async ({ query }) => {

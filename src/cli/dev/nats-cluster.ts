@@ -124,7 +124,7 @@ class NatsCluster implements Cluster {
     const address = this.#addresses.get(region);
     if (address === undefined) throw new CommandFailure('usage', `there is no region ${region}`);
     const deleted = await deleteStreams(region, address, stream);
-    this.#say(`deleted ${deleted.join(', ') || 'no stream'} of ${region}`);
+    this.#say(`deleted ${deleted.join(', ')} of ${region}`);
   }
 
   stop(): Promise<void> {

@@ -3,6 +3,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { startGuard } from './guard.ts';
 import type { Startable } from './supervised.ts';
 
 export interface NodeChildOptions {
@@ -45,6 +46,8 @@ export class NodeChild implements Startable {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;
+    // It hears by its channel that we are gone, and ends in order; a paused one hears nothing.
+    const guard = child.pid === undefined ? undefined : startGuard(child.pid, 'TERM');
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         this.#lastLine = line;
@@ -55,6 +58,7 @@ export class NodeChild implements Startable {
       child.once('error', (error) => resolve(error.message));
       // "close" comes after the last line of output, "exit" may come before it.
       child.once('close', (code, signal) => {
+        guard?.kill('SIGKILL');
         if (this.#child === child) this.#child = null;
         resolve(signal === null ? `exit code ${code}` : signal);
       });

@@ -13,9 +13,9 @@ export function portsOf(port: number, regionIndex: number): { readonly port: num
   return { port: port + 1 + regionIndex, adminPort: port + 1 + ADMIN_OFFSET + regionIndex };
 }
 
-/** @throws CommandFailure naming the port and what it is for */
-export async function assertFree(port: number, purpose: string): Promise<void> {
-  const error = await tryListen(port);
+/** At an address of this machine. @throws CommandFailure naming the port and what it is for */
+export async function assertFree(port: number, purpose: string, host = '127.0.0.1'): Promise<void> {
+  const error = await tryListen(port, host);
   if (error === null) return;
   const reason = error.code === 'EADDRINUSE' ? 'is taken' : `cannot be used (${error.message})`;
   throw new CommandFailure('usage', `port ${port} (${purpose}) ${reason}; stop what listens there, or choose others with --port`);
@@ -32,10 +32,10 @@ export async function findFreePort(): Promise<number> {
   });
 }
 
-function tryListen(port: number): Promise<NodeJS.ErrnoException | null> {
+function tryListen(port: number, host: string): Promise<NodeJS.ErrnoException | null> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', resolve);
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(null)));
+    server.listen(port, host, () => server.close(() => resolve(null)));
   });
 }

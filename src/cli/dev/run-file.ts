@@ -27,7 +27,7 @@ export function writeRunFile(port: number, url: string): () => void {
 export function findRunningDev(): string {
   const urls = listRunFiles().map(({ url }) => url);
   if (urls.length === 0) {
-    throw new CommandFailure('unreachable', 'no `ovation dev` is running here; start one, or say where with --url or --endpoint');
+    throw new CommandFailure('unreachable', 'no `ovation dev` is running here; start one, or say where with --url, or real regions with --endpoint or OVATION_ENDPOINTS');
   }
   if (urls.length > 1) {
     throw new CommandFailure('usage', `several \`ovation dev\` are running; choose one with --url: ${urls.join(', ')}`);

@@ -82,6 +82,8 @@ export class Supervised {
     if (this.#stopping.signal.aborted) return;
     this.resume();
     this.#halted = new AbortController();
+    // What is not running yet finds out that it is not wanted before it is started.
+    if (this.state === 'restarting') this.state = 'stopped';
     await this.#process.stop();
   }
 
@@ -92,8 +94,10 @@ export class Supervised {
       if (pid !== null) this.#signal(pid, 'SIGCONT');
       this.state = 'running';
     }
-    this.#halted?.abort();
+    if (this.#halted === null) return;
+    this.#halted.abort();
     this.#halted = null;
+    if (this.state === 'stopped') this.state = 'restarting';
   }
 
   async #watch(): Promise<void> {
@@ -114,9 +118,11 @@ export class Supervised {
   async #startAgain(failuresBefore: number): Promise<number> {
     const { signal } = this.#stopping;
     for (let failures = failuresBefore; ; failures += 1) {
-      await this.#wanted();
-      await sleep(this.#runtime.timers, backoffMs(failures, BACKOFF, this.#runtime.random), signal);
-      if (signal.aborted) return failures;
+      do {
+        await this.#wanted();
+        await sleep(this.#runtime.timers, backoffMs(failures, BACKOFF, this.#runtime.random), signal);
+        if (signal.aborted) return failures;
+      } while (this.#halted !== null);
       try {
         await this.#process.start();
         if (signal.aborted) {
@@ -138,7 +144,6 @@ export class Supervised {
       const { signal } = this.#halted;
       this.state = 'stopped';
       await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-      this.state = 'restarting';
     }
   }
 }

@@ -43,30 +43,48 @@ export async function examine(surroundings: Surroundings): Promise<Finding[]> {
 }
 
 /** Free, or taken by the region itself. */
-async function ports({ host, port, adminPort }: Config): Promise<Finding[]> {
-  const running = adminPort === 0 ? null : await readiness(host, adminPort);
+async function ports({ region, host, port, adminPort }: Config): Promise<Finding[]> {
+  const running = adminPort === 0 ? null : await readiness(region, host, adminPort);
   if (running !== null) return [running];
   const check = 'ports';
   try {
-    for (const [wanted, purpose] of [[port, 'OVATION_PORT'], [adminPort, 'OVATION_ADMIN_PORT']] as const) await assertFree(wanted, purpose);
-    return [ok(check, `${port} and ${adminPort} are free; the region does not run here`)];
+    for (const [wanted, purpose] of [[port, 'OVATION_PORT'], [adminPort, 'OVATION_ADMIN_PORT']] as const) await assertFree(wanted, purpose, host);
+    return [ok(check, `${port} and ${adminPort} are free at ${host}; the region does not run here`)];
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
     return [fail(check, error.message.split(';')[0]!, 'stop what listens there, or choose another port')];
   }
 }
 
-async function readiness(host: string, adminPort: number): Promise<Finding | null> {
-  const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host;
+async function readiness(region: string, host: string, adminPort: number): Promise<Finding | null> {
+  const admin = `http://${reachable(host)}:${adminPort}`;
   try {
-    const response = await fetch(`http://${name}:${adminPort}/readyz`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+    const response = await fetch(`${admin}/readyz`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
     const { reasons } = (await response.json()) as { readonly reasons?: Readonly<Record<string, string>> };
     if (reasons === undefined) return null;
+    const found = await regionAt(admin);
+    if (found !== region) {
+      const who = found === null ? 'something that does not tell its region' : `the region ${found}`;
+      return fail('ports', `${who} runs at the admin port ${adminPort}, not ${region}`, 'give each region of a machine ports of its own, or check OVATION_REGION');
+    }
     if (response.ok) return ok('ports', `the region runs here, and is ready (admin port ${adminPort})`);
     return fail('ports', `the region runs here, and is not ready: ${Object.values(reasons).join(', ')}`, 'see its log');
   } catch {
     return null;
   }
+}
+
+/** Where one can be asked who listens at an address, also at all of them. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Each of its metrics names the region. Null when there are none. */
+async function regionAt(admin: string): Promise<string | null> {
+  const response = await fetch(`${admin}/metrics`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+  return /^reactions_build_info\{[^}]*\bregion="([^"]*)"/m.exec(await response.text())?.[1] ?? null;
 }
 
 async function openFiles(viewersMax: number): Promise<Finding[]> {

@@ -10,6 +10,7 @@ import { InvalidEdit, type Decision } from '../../moderation/policy-doc.ts';
 import { SyncRefused, syncDocument, type SyncSocket } from '../../moderation/sync-client.ts';
 import { CLOSE_CODES } from '../../protocol/close-codes.ts';
 import { findEndpoints, type EndpointOptions } from '../endpoints.ts';
+import { endpointsOfEnvironment } from '../environment.ts';
 import { CommandFailure, describeError } from '../failure.ts';
 import { tokenOf, type TokenOptions } from '../token.ts';
 
@@ -30,7 +31,7 @@ export interface Region {
 
 /** @throws CommandFailure */
 export async function findRegion(options: ModeratorOptions): Promise<Region> {
-  const endpoint = (await findEndpoints(options))[0]!;
+  const endpoint = (await findEndpoints(options, endpointsOfEnvironment()))[0]!;
   const token = tokenOf(options);
   const { region, at, who } = await ask<{ region: string; at: number; who: { sub: string } | null }>(endpoint, '/streams?limit=1', token);
   return { endpoint, token, region, decision: { by: options.by ?? who?.sub ?? 'anybody', at } };
