@@ -11,14 +11,18 @@ FOR=15s
 . "$HERE/nats-data.sh"
 
 BALLAST=ovation-chaos-ballast
+# It may go on where it runs after the script was interrupted, so that it leaves its number, and the heal ends it first.
 # On Kubernetes /etc/hosts is on the disk of the node, as a volume may be that is no file system of its own.
 FILL="for other in / /tmp /etc/hosts; do
   [ \"\$(stat -c %d .)\" != \"\$(stat -c %d \$other)\" ] || { echo \"the data is on the file system of \$other, which others need\" >&2; exit 4; }
 done
-dd if=/dev/zero of=$BALLAST bs=1M 2>/dev/null || true
-dd if=/dev/zero of=$BALLAST.rest bs=512 2>/dev/null || true
+sh -c 'echo \$\$ >$BALLAST.pid; exec dd if=/dev/zero of=$BALLAST bs=64k' 2>/dev/null || true
 df . >&2"
-CLEAR="rm -f $BALLAST $BALLAST.rest"
+CLEAR="if [ -s $BALLAST.pid ]; then
+  pid=\$(cat $BALLAST.pid)
+  if grep -qx dd /proc/\$pid/comm 2>/dev/null; then kill -9 \$pid || true; fi
+fi
+rm -f $BALLAST $BALLAST.pid"
 
 needs_linux() { need_start "$1" nats && need "$1" nats.data; }
 
@@ -26,21 +30,16 @@ fault_dev() { on here "cd '$(data_folder "$1")'; $FILL"; }
 fault_linux() { on "$1" "cd '$(data_folder "$1")'; $FILL"; }
 fault_kubernetes() { on here "$(kube "$1") exec $(workload "$1" nats) -- sh -c $(printf %q "cd /data; $FILL")"; }
 
-restart() {
-  nats_stop "$1"
-  nats_start "$1"
-}
-heal_dev() {
-  on here "cd '$(data_folder "$1")'; $CLEAR"
-  restart "$1"
-}
-heal_linux() {
-  on "$1" "cd '$(data_folder "$1")'; $CLEAR"
-  restart "$1"
-}
-heal_kubernetes() {
-  on here "$(kube "$1") exec $(workload "$1" nats) -- sh -c 'cd /data; $CLEAR'"
-  restart "$1"
+clear_dev() { on here "cd '$(data_folder "$1")'; $CLEAR"; }
+clear_linux() { on "$1" "cd '$(data_folder "$1")'; $CLEAR"; }
+clear_kubernetes() { on here "$(kube "$1") exec $(workload "$1" nats) -- sh -c $(printf %q "cd /data; $CLEAR")"; }
+
+heal() {
+  local failed=0
+  act clear || failed=1
+  nats_stop "$1" || failed=1
+  nats_start "$1" || failed=1
+  return $failed
 }
 
 scenario "$@"

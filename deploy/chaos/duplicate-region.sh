@@ -17,14 +17,13 @@ fault_linux() {
   on "$1" "setsid bash -c $(printf %q "echo \$\$ >$PIDFILE; exec $(setting "$1" region.duplicate)") </dev/null >/dev/null 2>&1 &"
 }
 heal_linux() {
-  on "$1" "if [ -f $PIDFILE ]; then kill \"\$(cat $PIDFILE)\" 2>/dev/null || true; rm -f $PIDFILE; fi"
-  start_process "$1" region
+  local failed=0
+  on "$1" "if [ -f $PIDFILE ]; then kill \"\$(cat $PIDFILE)\" 2>/dev/null || true; rm -f $PIDFILE; fi" || failed=1
+  start_process "$1" region || failed=1
+  return $failed
 }
 
 fault_kubernetes() { scale "$1" region 2; }
-heal_kubernetes() {
-  scale "$1" region 1
-  rolled_out "$1" region
-}
+heal_kubernetes() { scale_to_one "$1" region; }
 
 scenario "$@"

@@ -21,6 +21,6 @@ fault_kubernetes() {
   text=$(drop_from "$1")
   in_pods "$2" "$text"
 }
-heal_kubernetes() { in_pods "$2" "$(drop_nothing)"; }
+heal_kubernetes() { drop_nothing "$2"; }
 
 scenario "$@"

@@ -21,10 +21,7 @@ fault_linux() {
   nft_drop "$1" "$2" in "numgen random mod 100 < $LOSS "
   nft_drop "$2" "$1" in "numgen random mod 100 < $LOSS "
 }
-heal_linux() {
-  nft_heal "$1"
-  nft_heal "$2"
-}
+heal_linux() { each nft_heal "$1" "$2"; }
 
 fault_kubernetes() {
   local first second
@@ -33,9 +30,6 @@ fault_kubernetes() {
   in_pods "$1" "$first"
   in_pods "$2" "$second"
 }
-heal_kubernetes() {
-  in_pods "$1" "$(drop_nothing)"
-  in_pods "$2" "$(drop_nothing)"
-}
+heal_kubernetes() { each drop_nothing "$1" "$2"; }
 
 scenario "$@"

@@ -13,10 +13,7 @@ nats_start() {
   case $TARGET in
     dev) chaos start "$1-nats" ;;
     linux) start_process "$1" nats ;;
-    kubernetes)
-      scale "$1" nats 1
-      rolled_out "$1" nats
-      ;;
+    kubernetes) scale_to_one "$1" nats ;;
   esac
 }
 
@@ -56,15 +53,19 @@ $command apply -f - <<'JSON'
 }
 JSON
 $command wait --for=condition=Ready pod/$pod --timeout=$CONVERGE
+code=0
 $command exec $pod -- sh -c $(printf %q "set -eu
-$2")
-$command delete pod $pod --wait=true"
+$2") || code=\$?
+$command delete pod $pod --wait=true
+exit \$code"
       ;;
   esac
 }
 
+# Files are touched only once nobody has them open; the server is started in any case.
 with_nats_stopped() { # REGION SCRIPT: runs a text in the folder of the data, between a stop and a start
-  nats_stop "$1"
-  with_data "$1" "cd '$(data_folder "$1")'; $2"
-  nats_start "$1"
+  local failed=0
+  { nats_stop "$1" && with_data "$1" "cd '$(data_folder "$1")'; $2"; } || failed=1
+  nats_start "$1" || failed=1
+  return $failed
 }

@@ -13,6 +13,8 @@ RATE=8
 
 own_option() { [[ $1 == --rate && $2 =~ ^[0-9]+(\.[0-9]+)?$ ]] && RATE=$2; }
 
+needs() { $CROWD || die $EXIT_USAGE '--no-crowd: the crowd is what overloads'; }
+
 # The crowd is the fault, and it goes home by itself.
 fault() { :; }
 heal() { :; }

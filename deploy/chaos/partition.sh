@@ -65,9 +65,12 @@ fault_kubernetes() {
   await_silence "$1" "$2"
   await_silence "$2" "$1"
 }
+no_policy() { on here "$(kube "$1") delete networkpolicy ovation-chaos-$1-without-$2 --ignore-not-found"; }
 heal_kubernetes() {
-  on here "$(kube "$1") delete networkpolicy ovation-chaos-$1-without-$2 --ignore-not-found
-$(kube "$2") delete networkpolicy ovation-chaos-$2-without-$1 --ignore-not-found"
+  local failed=0
+  no_policy "$1" "$2" || failed=1
+  no_policy "$2" "$1" || failed=1
+  return $failed
 }
 
 scenario "$@"

@@ -40,8 +40,9 @@ TC
     fi
   done
 }
-fast() { # INTERFACE: only the queue that was put there
-  printf '%s' "case \"\$(tc qdisc show dev $1 root)\" in *'qdisc prio 1:'*) tc qdisc del dev $1 root ;; esac"
+fast() { # INTERFACE: a text for sh; only the queue that was put there
+  printf '%s\n' 'set -e' 'command -v tc >/dev/null || exit 0' "queue=\$(tc qdisc show dev $1 root)" \
+    "case \"\$queue\" in *'qdisc prio 1:'*) tc qdisc del dev $1 root ;; esac"
 }
 
 needs_linux() { need "$1" address interface && need "$2" address interface; }
@@ -49,10 +50,8 @@ fault_linux() {
   on "$1" "$(slow "$(setting "$1" interface)" "$(address_of "$2")")"
   on "$2" "$(slow "$(setting "$2" interface)" "$(address_of "$1")")"
 }
-heal_linux() {
-  on "$1" "$(fast "$(setting "$1" interface)")"
-  on "$2" "$(fast "$(setting "$2" interface)")"
-}
+fast_host() { on "$1" "$(fast "$(setting "$1" interface)")"; }
+heal_linux() { each fast_host "$1" "$2"; }
 
 fault_kubernetes() {
   local first second
@@ -63,9 +62,7 @@ fault_kubernetes() {
   # shellcheck disable=SC2086
   in_pods "$2" "$(slow "$(setting "$2" interface eth0)" $first)"
 }
-heal_kubernetes() {
-  in_pods "$1" "$(fast "$(setting "$1" interface eth0)")"
-  in_pods "$2" "$(fast "$(setting "$2" interface eth0)")"
-}
+fast_pods() { in_pods "$1" "$(fast "$(setting "$1" interface eth0)")"; }
+heal_kubernetes() { each fast_pods "$1" "$2"; }
 
 scenario "$@"

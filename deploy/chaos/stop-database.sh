@@ -16,9 +16,6 @@ fault_linux() { stop_process database database; }
 heal_linux() { start_process database database; }
 
 fault_kubernetes() { scale_to_none database database; }
-heal_kubernetes() {
-  scale database database 1
-  rolled_out database database
-}
+heal_kubernetes() { scale_to_one database database; }
 
 scenario "$@"
