@@ -72,8 +72,16 @@ start_crowd() { # taps from before the fault until it is healed
     return 0
   fi
   CROWD_OUTPUT=$(mktemp)
+  # In a group of its own: Ctrl-C is for the script, which sends the crowd home once.
+  set -m
   "${OVATION[@]}" "${command[@]}" >"$CROWD_OUTPUT" 2>&1 &
   CROWD_PID=$!
+  # Should the script be killed, nobody else sends the crowd home, and books that are tapped do not balance.
+  (
+    while kill -0 $$ 2>/dev/null && kill -0 "$CROWD_PID" 2>/dev/null; do sleep 1; done
+    kill -0 $$ 2>/dev/null || kill "$CROWD_PID" 2>/dev/null || true
+  ) >/dev/null 2>&1 &
+  set +m
   local api
   api=$(setting "${REGIONS[0]}" api)
   for ((seconds = 0; seconds < BEGIN_SECONDS; seconds++)); do

@@ -66,7 +66,8 @@ ${OPTIONS_HELP:+$OPTIONS_HELP
   --namespace <name>   kubernetes: the same as --set '*.namespace=<name>'; {region} as well
   --stream <id>        the stream that the crowd taps and that is audited (default: a new one)
   --viewers <n>        viewers of the crowd (default $VIEWERS)
-  --no-crowd           let nobody tap; --stream then names one that is tapped anyway
+  --no-crowd           let nobody tap; --stream then names one that has counts, and rests at times: while it is tapped,
+                       books differ by what is under way
   --token-file <path>  regions that ask for tokens: a moderator's, for the audits. With OVATION_JWT_SECRET or
                        OVATION_JWT_SECRET_FILE in the environment none is needed, and only then can the crowd tap
   --no-database        the regions have none: compare them with each other only
@@ -184,7 +185,7 @@ check_options() {
   # kubectl wants a unit, and the others take one.
   CONVERGE=$(in_seconds "$CONVERGE")s
   if ! $CROWD && ! $HEAL_ONLY && [[ -z $STREAM ]]; then
-    die $EXIT_USAGE '--no-crowd: name with --stream one that is tapped, or nothing shows whether taps were lost'
+    die $EXIT_USAGE '--no-crowd: name with --stream one that has counts, or nothing shows whether taps were lost'
   fi
   [[ -z $TOKEN_FILE || -r $TOKEN_FILE ]] || die $EXIT_USAGE "--token-file $TOKEN_FILE cannot be read"
   if $HEAL_ONLY; then
