@@ -11,12 +11,12 @@
 
 import { regionOf, type ActorId } from '../crdt/actor.ts';
 import { DirtyRows, type RowId } from '../crdt/ledger.ts';
-import { encodeRow } from '../crdt/row.ts';
 import type { StreamId } from '../crdt/ids.ts';
+import { messagesOf, type HeartbeatDue, type Taken } from './append-batch.ts';
 import { backoffMs } from './backoff.ts';
 import { encodeHeartbeat, type HeardOf } from './heartbeat.ts';
 import { LogFenced, LogRefused, LogUnavailable, type LogAppend, type LogWriter } from './log.ts';
-import { OwnDocuments, type DocumentBatch } from './own-documents.ts';
+import { OwnDocuments } from './own-documents.ts';
 import { RefusedRows } from './refused-rows.ts';
 import type { Replication } from './replication.ts';
 import { sleep } from './runtime.ts';
@@ -32,20 +32,6 @@ export interface RowPublisherParts {
   readonly ownViewers: () => Iterable<readonly [StreamId, number]>;
   /** Another process writes our log: this one must stop. */
   readonly onFenced: () => void;
-}
-
-/** What is taken out of the sets for one append. */
-interface Taken {
-  readonly rows: readonly RowId[];
-  readonly custody: readonly RowId[];
-  readonly documents: DocumentBatch;
-  /** No row was left over but those that the log has refused. */
-  readonly isAll: boolean;
-}
-
-interface Batch extends Taken {
-  readonly messages: readonly LogAppend[];
-  readonly heartbeat: boolean;
 }
 
 export class RowPublisher {
@@ -208,7 +194,7 @@ export class RowPublisher {
     if (this.rowsWaiting === 0) this.#wholeAt = clock.now();
     if (this.#rowsUntried === 0) this.#triedAt = clock.now();
     if (!this.#isOpen) await this.#open();
-    if (!this.#isOpen) return;
+    if (!this.#isOpen || this.#fenced) return;
     await this.#removeSurplus();
     if (!this.#isOpen || this.#fenced) return;
     this.#retryRefused();
@@ -217,15 +203,20 @@ export class RowPublisher {
 
   /** False when the log has refused some, which are set aside: then the others may go at once. */
   async #publishSome(): Promise<boolean> {
-    const composedAt = this.#replication.runtime.clock.now();
+    const { ledger, options, runtime } = this.#replication;
+    const now = runtime.clock.now();
     const taken = this.#take();
+    const isWhole = taken.isAll && this.#refused.size === 0;
+    const isDue = now - this.#heartbeatAt >= options.heartbeatMs;
     this.#rowsInFlight = taken.rows.length;
     try {
-      const batch = this.#compose(taken);
-      if (batch.messages.length === 0) return true;
-      await this.#parts.writer.append(batch.messages);
-      this.#published(batch, composedAt);
-      if (!batch.heartbeat) return true;
+      const messages = messagesOf(ledger, taken, isDue ? this.#heartbeat(now, isWhole, taken.documents.digest) : null);
+      if (messages.length === 0) return true;
+      await this.#parts.writer.append(messages);
+      this.#published(taken, messages, now);
+      if (!isDue) return true;
+      this.#heartbeatAt = now;
+      this.#replication.stats.heartbeatsPublished += 1;
     } catch (error) {
       return this.#notTaken(taken, error);
     } finally {
@@ -309,57 +300,32 @@ export class RowPublisher {
     };
   }
 
-  #compose(taken: Taken): Batch {
-    const { ledger, options, runtime } = this.#replication;
-    const now = runtime.clock.now();
-    const heartbeat = now - this.#heartbeatAt >= options.heartbeatMs;
-    // Documents use the reserve: without them nobody could end streams, which is what makes room.
-    const documents: LogAppend[] = taken.documents.versions.map(({ key, bytes }) => ({ key: documentKey(key), payload: bytes, usesReserve: true }));
-    const messages: LogAppend[] = [];
-    const add = (ids: readonly RowId[], keyOf: (id: RowId) => string): void => {
-      for (const id of ids) {
-        const row = ledger.row(id);
-        if (row !== undefined) messages.push({ key: keyOf(id), payload: encodeRow(row) });
-      }
-    };
-    add(taken.rows, rowKey);
-    add(taken.custody, custodyKey);
-    if (!heartbeat) return { ...taken, messages: [...documents, ...messages], heartbeat };
-    const whole = taken.isAll && this.#refused.size === 0;
-    const word: LogAppend = { key: HEARTBEAT_KEY, payload: this.#encodeHeartbeat(now, whole, taken.documents.digest), usesReserve: true };
-    // After what it tells of, and before rows that it says nothing of.
-    return { ...taken, messages: whole ? [...documents, ...messages, word] : [...documents, word, ...messages], heartbeat };
-  }
-
-  #encodeHeartbeat(at: number, whole: boolean, documentsDigest: string | null): Uint8Array {
+  #heartbeat(at: number, isWhole: boolean, documentsDigest: string | null): HeartbeatDue {
     const { ledger, region, documents } = this.#replication;
-    return encodeHeartbeat({
+    const payload = encodeHeartbeat({
       at,
-      digest: whole ? ledger.regionDigest(region) : null,
+      digest: isWhole ? ledger.regionDigest(region) : null,
       actors: Array.from(this.#parts.currentActors().keys(), (actor) => [actor, ledger.sequence(actor)] as const),
       viewers: [...this.#parts.ownViewers()],
       ...(documents.size === 0 ? {} : { documents: documentsDigest }),
       ...(ledger.forgottenCount === 0 ? {} : { forgotten: ledger.forgottenDigest() }),
       heard: this.#heard(),
     });
+    return { payload, isWhole };
   }
 
-  #published(batch: Batch, composedAt: number): void {
+  #published(taken: Taken, messages: readonly LogAppend[], composedAt: number): void {
     const { stats, runtime } = this.#replication;
     this.#failures = 0;
     this.#writtenAt = runtime.clock.now();
-    if (batch.isAll) this.#triedAt = composedAt;
-    if (batch.isAll && this.#refused.size === 0) this.#wholeAt = composedAt;
-    if (batch.heartbeat) {
-      this.#heartbeatAt = composedAt;
-      stats.heartbeatsPublished += 1;
-    }
-    stats.rowsPublished += batch.rows.length;
-    stats.custodyRowsPublished += batch.custody.length;
-    this.#surplus.published(batch.rows, batch.custody);
-    this.#documents.published(batch.documents, composedAt);
-    stats.documentsPublished += batch.documents.versions.length;
-    for (const { payload } of batch.messages) stats.bytesPublished += payload.length;
+    if (taken.isAll) this.#triedAt = composedAt;
+    if (taken.isAll && this.#refused.size === 0) this.#wholeAt = composedAt;
+    stats.rowsPublished += taken.rows.length;
+    stats.custodyRowsPublished += taken.custody.length;
+    this.#surplus.published(taken.rows, taken.custody);
+    this.#documents.published(taken.documents, composedAt);
+    stats.documentsPublished += taken.documents.versions.length;
+    for (const { payload } of messages) stats.bytesPublished += payload.length;
   }
 
   async #open(): Promise<void> {
