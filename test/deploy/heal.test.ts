@@ -44,7 +44,8 @@ test('[OPS-14] interrupted while it heals, it and what it has started go on', as
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(-child.pid!, signal);
   standIns.write('go-on', '');
   expect(await ended).toBe(0);
-  expect(standIns.calls().filter((line) => line.includes('has healed'))).toHaveLength(1);
+  // At the first attempt: it was not even disturbed.
+  expect(standIns.calls().filter((line) => /heal/.test(line))).toEqual(['ovation chaos heal us eu', 'ovation chaos heals', 'ovation chaos has healed']);
 });
 
 test('[OPS-14] a terminal that is closed is healed like Ctrl-C', async () => {
