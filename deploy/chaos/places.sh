@@ -204,11 +204,17 @@ start_process() { # PLACE PROCESS: nothing when it runs
   if [[ -n $unit ]]; then
     on "$1" "systemctl start $unit"
   else
-    local start
+    local start pidfile
     start=$(setting "$1" "${key}start")
+    pidfile=$(setting "$1" "${key}pidfile")
+    # One that was started a moment ago may not have left its number yet, and a second one would take its place in the file. It
+    # must hear signals, which are ignored while a script heals.
     on "$1" "$ALIVE
-alive \"\$(cat '$(setting "$1" "${key}pidfile")')\" && exit 0
-setsid bash -c $(printf %q "$start") </dev/null >/dev/null 2>&1 &"
+runs() { for _ in \$(seq \"\$1\"); do if alive \"\$(cat '$pidfile' 2>/dev/null)\"; then return 0; fi; sleep 0.1; done; return 1; }
+if runs 10; then exit 0; fi
+if env --default-signal true 2>/dev/null; then afresh='env --default-signal'; else afresh=''; fi
+setsid \$afresh bash -c $(printf %q "$start") </dev/null >/dev/null 2>&1 &
+runs 100 || { echo 'nothing runs by the number in $pidfile' >&2; exit 4; }"
   fi
 }
 

@@ -92,6 +92,23 @@ test('[OPS-15] a stale state is put back only when its copy is whole, and only a
   expect(data()).toEqual({ names: ['jetstream'], state: 'newer' });
 });
 
+test('[OPS-18] a server on a host is started once, also when it is slow to leave its number, and hears signals', async () => {
+  const at = (name: string): string => path.join(standIns.folder, name);
+  standIns.write('jetstream/state', 'old');
+  standIns.write('start', `echo started >>'${at('calls')}'\nsleep 0.3\necho $$ >'${at('nats.pid')}'\nexec sleep 1000\n`);
+  standIns.write('nats.pid', '');
+  const settings = ['us.api=http://us', 'eu.api=http://eu', '*.admin=http://x', `us.nats.data=${standIns.folder}`, `us.nats.pidfile=${at('nats.pid')}`, `us.nats.start=exec bash ${at('start')}`];
+  const linux = ['us', '--target', 'linux', ...settings.flatMap((line) => ['--set', line]), ...DERBY];
+  const { code, stderr } = await standIns.run('restore-stale-nats-data', linux);
+  const pid = Number(readFileSync(at('nats.pid'), 'utf8'));
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  process.kill(pid);
+  expect(code, stderr).toBe(0);
+  // After the copy and after the return; the heal finds it running.
+  expect(standIns.calls().filter((line) => line === 'started')).toHaveLength(2);
+  expect(/^SigIgn:\s+(\w+)/m.exec(status)![1]).toMatch(/^0+$/);
+});
+
 test('[OPS-16] the token of a file is shown by the audits, and a file that cannot be read is wrong use', async () => {
   const token = path.join(standIns.folder, 'moderator.jwt');
   expect(await standIns.run('partition', ['us', 'eu', ...DERBY, '--token-file', token])).toMatchObject({ code: 2 });
