@@ -56,6 +56,7 @@ const PURE = [
   'src/client/tap-limit.ts',
   'src/client/overlay/particles.ts',
   'src/client/overlay/spawn-plan.ts',
+  'src/edge/msgpack-depth.ts',
   'src/hot-store/commit-codec.ts',
   'src/moderation/content-changes.ts',
   'src/moderation/policy-content.ts',

@@ -18,13 +18,10 @@ export function batchOf(value: unknown, address: string | null): Batch {
   // What a viewer's client sends again must mean the same again, so nothing is repaired or guessed.
   if (!validator.Check(value)) throw new Problem('invalid-batch', explain(value));
   const payload: ReactionPayload = value;
-  // To a schema −0 is no less than 0.
-  if (typeof payload.timestamp === 'number' && !isTimestamp(payload.timestamp)) {
-    throw new Problem('invalid-batch', '/timestamp must be milliseconds since the epoch. See /docs.');
-  }
   if ((payload.session_id === undefined) !== (payload.seq === undefined)) {
     throw new Problem('invalid-batch', 'Give session_id and seq together, or neither: then every POST counts.');
   }
+  // To a schema −0 is no less than 0.
   if (typeof payload.timestamp === 'number' && !isTimestamp(payload.timestamp)) {
     throw new Problem('invalid-batch', 'Give timestamp in milliseconds since the epoch, or as ISO 8601.');
   }

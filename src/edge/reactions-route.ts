@@ -10,6 +10,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Batch, IngestReply } from '../aggregator/ingest.ts';
 import { problemDocument, type ProblemDocument } from '../protocol/problems.ts';
 import { bearerToken, requireStream, requireViewer, type Authenticator, type Claims } from './auth.ts';
+import { isDeeperThan } from './msgpack-depth.ts';
 import { networkOf } from './network.ts';
 import { isAllowedOrigin, type EdgeLimits, type EdgeOptions } from './options.ts';
 import { PostLimiter } from './post-limiter.ts';
@@ -151,8 +152,12 @@ function refusedItem(
   };
 }
 
+/** A list of reactions, of which each has a list of emoji with their counts. */
+const DEPTH_MAX = 4;
+
 /** A decoder of its own each time: what one hostile body makes it keep goes with it. @throws Problem */
 function decodeMsgpack(body: Buffer): unknown {
+  if (isDeeperThan(DEPTH_MAX, body)) throw new Problem('malformed', 'The body is nested deeper than a list of reactions can be.');
   try {
     const bounds = { maxStrLength: 128, maxBinLength: 0, maxMapLength: 16, maxExtLength: 0 };
     return new Decoder({ ...bounds, maxArrayLength: REACTIONS_PER_POST_MAX + 1 }).decode(body);
