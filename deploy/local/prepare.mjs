@@ -40,12 +40,14 @@ function installServers() {
     { binary: 'ip', package: 'iproute2' },
     { binary: 'nft', package: 'nftables' },
   ]);
-  const browsers = missingOf([
+  const extras = missingOf([
+    // A region whose clock is wrong, in `npm run chaos`.
+    { binary: 'faketime', package: 'faketime' },
     { binary: 'chromium', package: 'chromium' },
     // Without it a browser draws emoji as empty boxes.
     { font: '/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf', package: 'fonts-noto-color-emoji' },
   ]);
-  const missing = [...servers, ...browsers];
+  const missing = [...servers, ...extras];
   if (missing.length === 0) return;
   const command = `apt-get install -y --no-install-recommends ${missing.map((server) => server.package).join(' ')}`;
   if (!existsSync('/usr/bin/apt-get') || process.getuid?.() !== 0) {
@@ -55,8 +57,8 @@ function installServers() {
   }
   run('apt-get', ['update', '-qq'], APT_ENVIRONMENT);
   for (const { package: name } of servers) if (!install(name)) fail(`${name} could not be installed; see above.`);
-  // Not every distribution has a browser as a package; its tests are then skipped, and say so.
-  for (const { package: name } of browsers) install(name);
+  // Not every distribution has these as packages; what needs them is then skipped, and says so.
+  for (const { package: name } of extras) install(name);
 }
 
 function missingOf(servers) {

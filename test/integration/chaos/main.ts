@@ -6,9 +6,11 @@ import { flagsOf, number, wholeNumber } from '../../support/flags.ts';
 import { natsAvailable } from '../../support/nats.ts';
 import { postgresAvailable } from '../../support/postgres.ts';
 import { writeHostsFile } from './hosts-file.ts';
+import { faketimeAvailable } from './region-machine.ts';
+import { describe, describeEnd, exitCodeOf, printTable } from './report.ts';
 import { startRig, type Rig } from './rig.ts';
 import { runScenario, type ScenarioOutcome } from './run-scenario.ts';
-import type { Scenario } from './scenario.ts';
+import type { Need, Scenario } from './scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { stopSignal } from '../../../src/cli/stop-signal.ts';
 
@@ -24,15 +26,24 @@ Three regions with their nats-servers and Postgres, as real processes, are broke
   --network KIND   namespaces or proxies (the best that this machine can do: namespaces are for root on Linux)
   --hold           break nothing, and write a hosts file for deploy/chaos/*.sh --target linux, until Ctrl-C
   --json           one JSON object a line, and no table
+  --allow-missing  leave out what this machine cannot play, and be content
   --help           this
 
-It ends with 0 when all books balance, or differ by no more than a documented exception; with 1 when not, 2 for wrong options.
+It ends with 0 when all books balance, or differ by no more than a documented exception, and each fault had its effects; with 1
+when not, or when a scenario had to be left out; with 2 for wrong options.
 `;
 
 const STEADY_MS = 1_000;
+const CALM_MS = 3_000;
 const CONVERGE_MS_MAX = 120_000;
 const SMALL_DISK_MEGABYTES = 24;
 const NETWORKS = ['namespaces', 'proxies'] as const;
+
+const NEEDS: Readonly<Record<Need, string>> = {
+  packets: 'network namespaces: root on Linux, with ip and nft',
+  'small disk': 'a disk of its own: root on Linux',
+  faketime: 'libfaketime: the package faketime of Debian',
+};
 
 type Flags = ReturnType<typeof readFlags>;
 
@@ -47,6 +58,7 @@ function readFlags() {
       network: { type: 'string' },
       hold: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      'allow-missing': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -63,7 +75,7 @@ function readFlags() {
 async function main(): Promise<number> {
   const flags = flagsOf(HELP, readFlags);
   if (flags.list) {
-    for (const { name, what, needs } of SCENARIOS) console.log(`${name.padEnd(34)}${what}${needs === undefined ? '' : ` (needs ${needs === 'packets' ? 'network namespaces' : 'a disk of its own'})`}`);
+    for (const { name, what, needs } of SCENARIOS) console.log(`${name.padEnd(36)}${what}${needs === undefined ? '' : ` (needs ${NEEDS[needs]})`}`);
     return 0;
   }
   if (!natsAvailable || !postgresAvailable) {
@@ -89,7 +101,8 @@ async function hold(flags: Flags): Promise<number> {
 async function playAll(flags: Flags): Promise<number> {
   const { signal } = stopSignal();
   const outcomes: ScenarioOutcome[] = [];
-  let failures = 0;
+  const leftOut: string[] = [];
+  const failed: string[] = [];
   for (const [index, scenario] of flags.scenarios.entries()) {
     if (signal.aborted) break;
     if (!flags.json) console.log(`\n[${index + 1}/${flags.scenarios.length}] ${scenario.name}: ${scenario.what}`);
@@ -99,21 +112,25 @@ async function playAll(flags: Flags): Promise<number> {
     };
     try {
       const outcome = await playOne(scenario, flags, say, signal);
-      if (outcome === null) continue;
+      if (outcome === null) {
+        leftOut.push(scenario.name);
+        continue;
+      }
       outcomes.push(outcome);
-      if (outcome.verdict === 'failed') failures += 1;
+      if (outcome.verdict === 'failed') failed.push(scenario.name);
       if (flags.json) console.log(JSON.stringify(outcome));
       else say(describe(outcome));
     } catch (error) {
       if (signal.aborted) break;
-      failures += 1;
+      failed.push(scenario.name);
       if (flags.json) console.log(JSON.stringify({ scenario: scenario.name, verdict: 'failed', problems: [(error as Error).message] }));
       else say(`FAILED: ${(error as Error).message}`);
     }
   }
   if (!flags.json) printTable(outcomes);
-  if (signal.aborted) console.error('interrupted');
-  return failures === 0 && !signal.aborted ? 0 : 1;
+  const end = { failed, leftOut, isLeavingOutAllowed: flags['allow-missing'], isInterrupted: signal.aborted };
+  for (const line of describeEnd(end)) console.error(line);
+  return exitCodeOf(end);
 }
 
 /** Null when this machine cannot. */
@@ -124,14 +141,16 @@ async function playOne(scenario: Scenario, flags: Flags, say: (line: string) => 
     ...(needs === 'small disk' ? { smallDiskMegabytes: SMALL_DISK_MEGABYTES } : {}),
   });
   try {
-    if (isMissing(rig, needs)) {
+    if (needs !== undefined && isMissing(rig, needs)) {
       if (flags.json) console.log(JSON.stringify({ scenario: scenario.name, verdict: 'left out', needs }));
-      else say(`LEFT OUT: it takes root, on Linux, with ip and nft`);
+      else say(`LEFT OUT: it needs ${NEEDS[needs]}`);
       return null;
     }
     say(`three regions run; links: ${rig.network.means}, delays: ${rig.network.delayMeans}`);
     return await runScenario(rig, scenario, {
       steadyMs: STEADY_MS,
+      calmMs: CALM_MS,
+      restartsAll: true,
       pace: flags.quick ? 1 / 6 : 1,
       viewersPerRegion: flags.viewers,
       tapsPerSecond: flags.rate,
@@ -144,36 +163,9 @@ async function playOne(scenario: Scenario, flags: Flags, say: (line: string) => 
   }
 }
 
-function isMissing(rig: Rig, needs: Scenario['needs']): boolean {
-  return (needs === 'packets' && !rig.network.hasPackets) || (needs === 'small disk' && rig.smallDisk === null);
-}
-
-function describe({ verdict, acknowledged, counted, stored, answeredMs, convergedMs, admitted, exception, problems }: ScenarioOutcome): string {
-  const figures = `${acknowledged} taps acknowledged, ${counted} counted, ${stored} stored; all answered ${seconds(answeredMs)} s after the heal, books balanced after ${seconds(convergedMs)} s`;
-  if (verdict === 'balanced') return `balanced: ${figures}`;
-  if (verdict === 'exception') return `exception: ${figures}; ${JSON.stringify(admitted)}: ${exception}`;
-  return `FAILED: ${figures}\n${problems.map((problem) => `           ${problem}`).join('\n')}`;
-}
-
-function printTable(outcomes: readonly ScenarioOutcome[]): void {
-  const rows = outcomes.map((outcome) => [
-    outcome.scenario,
-    outcome.network,
-    ...[outcome.tapped, outcome.acknowledged, outcome.counted, outcome.stored, outcome.duplicates, outcome.reconnects].map(String),
-    seconds(outcome.answeredMs),
-    seconds(outcome.convergedMs),
-    outcome.verdict,
-  ]);
-  const head = ['scenario', 'network', 'tapped', 'acked', 'counted', 'stored', 'resent', 'reconn.', 'answered s', 'converged s', 'verdict'];
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  console.log('');
-  for (const row of [head, ...rows]) {
-    console.log(row.map((cell, column) => (column < 2 || column === row.length - 1 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  ').trimEnd());
-  }
-}
-
-function seconds(ms: number | null): string {
-  return ms === null ? '–' : (ms / 1000).toFixed(1);
+function isMissing(rig: Rig, needs: Need): boolean {
+  if (needs === 'packets') return !rig.network.hasPackets;
+  return needs === 'small disk' ? rig.smallDisk === null : !faketimeAvailable;
 }
 
 process.exit(await main());

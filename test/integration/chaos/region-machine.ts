@@ -6,7 +6,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, createWriteStream, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, createWriteStream, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { NatsAddress } from '../../../regions/topology.ts';
 import { startNatsServer, type NatsServer } from '../../../src/cli/dev/nats-server.ts';
@@ -27,8 +27,35 @@ export interface MachineOptions {
   readonly ports: { readonly nats: number; readonly api: number; readonly admin: number } | null;
 }
 
+/** How a process is started otherwise than by default. */
+export interface StartOptions {
+  /** By how much its clock is wrong, as `faketime` has it: `+10m`. */
+  readonly clock?: string;
+}
+
+export interface Ending {
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly lastWords: string;
+}
+
+/** A process with the end of what it has written. */
+interface RegionProcess {
+  readonly child: ChildProcess;
+  readonly words: { readonly last: string };
+}
+
+const LAST_WORDS_MAX = 2_000;
 const READY_MS_MAX = 120_000;
 const STOP_MS_MAX = 30_000;
+/** A region that was told to stop, or that it is fenced, ends within this time, on a busy machine too. */
+const ENDED_MS_MAX = 45_000;
+/** Debian's package `faketime`, for programs with threads. */
+const FAKETIME_LIBRARY = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
+  .map((machine) => `/usr/lib/${machine}/faketime/libfaketimeMT.so.1`)
+  .find((file) => existsSync(file));
+
+export const faketimeAvailable = FAKETIME_LIBRARY !== undefined;
 
 export class RegionMachine {
   readonly region: string;
@@ -36,8 +63,10 @@ export class RegionMachine {
   readonly #options: MachineOptions;
   readonly #topologyFile: string;
   #ports: RegionReady | null;
-  #process: ChildProcess | null = null;
-  #twin: ChildProcess | null = null;
+  #process: RegionProcess | null = null;
+  #twin: RegionProcess | null = null;
+  /** Where the second process serves, for as long as it is the one that does. */
+  #twinPorts: RegionReady | null = null;
   #hasCopy = false;
 
   private constructor(options: MachineOptions, nats: NatsServer) {
@@ -56,6 +85,7 @@ export class RegionMachine {
     return new RegionMachine(options, nats);
   }
 
+  /** Of the first process, whoever serves. */
   get url(): string {
     return `http://${this.#options.address}:${this.#ports?.port}`;
   }
@@ -64,9 +94,18 @@ export class RegionMachine {
     return `http://${this.#options.address}:${this.#ports?.adminPort}`;
   }
 
+  /** Where a load balancer would lead viewers now: to the second process while it has taken over. */
+  get servingUrl(): string {
+    return this.#twinPorts === null ? this.url : `http://${this.#options.address}:${this.#twinPorts.port}`;
+  }
+
+  get servingAdminUrl(): string {
+    return this.#twinPorts === null ? this.adminUrl : `http://${this.#options.address}:${this.#twinPorts.adminPort}`;
+  }
+
   /** Undefined before its first start. */
   get pid(): number | undefined {
-    return this.#process?.pid;
+    return this.#process?.child.pid;
   }
 
   /** What an operator's script may be told. */
@@ -79,10 +118,11 @@ export class RegionMachine {
   }
 
   /** Resolves when it is ready. */
-  async start(): Promise<void> {
-    const { child, ready } = await this.#spawn(this.environment(), 'region.log');
-    this.#process = child;
+  async start(options: StartOptions = {}): Promise<void> {
+    const { process: started, ready } = await this.#spawn(this.environment(), 'region.log', options);
+    this.#process = started;
     this.#ports = ready;
+    this.#twinPorts = null;
   }
 
   /** SIGKILL, and its end. */
@@ -90,23 +130,36 @@ export class RegionMachine {
     await end(this.#process, 'SIGKILL');
   }
 
-  /** Resolves with its exit code, once it has ended by itself; null when a signal ended it. */
-  async ended(): Promise<number | null> {
-    return untilEnded(this.#process!);
+  /** SIGTERM, as a deployment does it. @throws when it does not end well, and in time */
+  async leave(): Promise<void> {
+    const leaving = this.ended();
+    this.#process?.child.kill('SIGTERM');
+    const { code, lastWords } = await leaving;
+    if (code !== 0) throw new Error(`region ${this.region} was told to stop, and ended with ${code}: ${lastWords}`);
+  }
+
+  /** Resolves once it has ended by itself. @throws when it does not in time */
+  async ended(): Promise<Ending> {
+    const { child, words } = this.#process!;
+    const late = AbortSignal.timeout(ENDED_MS_MAX);
+    const code = await Promise.race([untilEnded(child), once(late, 'abort').then(() => 'late' as const)]);
+    if (code === 'late') throw new Error(`region ${this.region} did not end within ${ENDED_MS_MAX / 1000} s: ${words.last}`);
+    return { code, lastWords: words.last };
   }
 
   pause(): void {
-    this.#process?.kill('SIGSTOP');
+    this.#process?.child.kill('SIGSTOP');
   }
 
   resume(): void {
-    this.#process?.kill('SIGCONT');
+    this.#process?.child.kill('SIGCONT');
   }
 
-  /** A second process of the same identity, on ports of its own. */
+  /** A second process of the same identity, on ports of its own; it serves from then on. */
   async startTwin(): Promise<void> {
-    const { child } = await this.#spawn({ ...this.environment(), OVATION_PORT: '0', OVATION_ADMIN_PORT: '0' }, 'twin.log');
-    this.#twin = child;
+    const { process: started, ready } = await this.#spawn({ ...this.environment(), OVATION_PORT: '0', OVATION_ADMIN_PORT: '0' }, 'twin.log', {});
+    this.#twin = started;
+    this.#twinPorts = ready;
   }
 
   async killTwin(): Promise<void> {
@@ -129,9 +182,9 @@ export class RegionMachine {
   }
 
   async stop(): Promise<void> {
-    for (const child of [this.#twin, this.#process]) {
-      child?.kill('SIGCONT');
-      await end(child, 'SIGTERM');
+    for (const started of [this.#twin, this.#process]) {
+      started?.child.kill('SIGCONT');
+      await end(started, 'SIGTERM');
     }
     await this.nats.stop();
   }
@@ -158,8 +211,14 @@ export class RegionMachine {
     return path.join(this.#options.folder, 'jetstream-copy');
   }
 
-  async #spawn(environment: Readonly<Record<string, string>>, logFile: string): Promise<{ readonly child: ChildProcess; readonly ready: RegionReady }> {
-    const [program, ...words] = [...this.#options.launcher, process.execPath, OVATION_COMMAND, 'region'];
+  async #spawn(
+    environment: Readonly<Record<string, string>>,
+    logFile: string,
+    { clock }: StartOptions,
+  ): Promise<{ readonly process: RegionProcess; readonly ready: RegionReady }> {
+    // Between two commands, because it is the region alone whose clock is wrong. Time that passes is right.
+    const faked = clock === undefined ? [] : ['env', `LD_PRELOAD=${FAKETIME_LIBRARY}`, `FAKETIME=${clock}`, 'FAKETIME_DONT_FAKE_MONOTONIC=1'];
+    const [program, ...words] = [...this.#options.launcher, ...faked, process.execPath, OVATION_COMMAND, 'region'];
     const child = spawn(program!, words, {
       env: childEnvironment(environment) as NodeJS.ProcessEnv,
       // A group of its own: Ctrl-C reaches whoever runs the rig, who then stops all in order.
@@ -167,31 +226,33 @@ export class RegionMachine {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     const log = createWriteStream(path.join(this.#options.folder, logFile), { flags: 'a' });
-    let lastWords = '';
+    const said = { last: '' };
     for (const stream of [child.stdout!, child.stderr!]) {
       stream.on('data', (chunk: Buffer) => {
-        lastWords = (lastWords + chunk.toString()).slice(-2_000);
+        said.last = (said.last + chunk.toString()).slice(-LAST_WORDS_MAX);
         log.write(chunk);
       });
     }
+    const started: RegionProcess = { child, words: said };
     const early = untilEnded(child).then((code) => {
-      throw new Error(`region ${this.region} ended with ${code} before it was ready: ${lastWords}`);
+      throw new Error(`region ${this.region} ended with ${code} before it was ready: ${said.last}`);
     });
     early.catch(() => {});
     const late = AbortSignal.timeout(READY_MS_MAX);
     try {
       const [{ ready }] = (await Promise.race([once(child, 'message', { signal: late }), early])) as [{ readonly ready: RegionReady }];
-      return { child, ready };
+      return { process: started, ready };
     } catch (error) {
-      await end(child, 'SIGKILL');
-      throw late.aborted ? new Error(`region ${this.region} was not ready within ${READY_MS_MAX / 1000} s: ${lastWords}`) : error;
+      await end(started, 'SIGKILL');
+      throw late.aborted ? new Error(`region ${this.region} was not ready within ${READY_MS_MAX / 1000} s: ${said.last}`) : error;
     }
   }
 }
 
 /** Sends a signal, and SIGKILL to who does not end in time. Nothing to one that has ended. */
-async function end(child: ChildProcess | null, signal: NodeJS.Signals): Promise<void> {
-  if (child === null) return;
+async function end(started: RegionProcess | null, signal: NodeJS.Signals): Promise<void> {
+  if (started === null) return;
+  const { child } = started;
   const ended = untilEnded(child);
   child.kill(signal);
   const forced = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
@@ -199,7 +260,8 @@ async function end(child: ChildProcess | null, signal: NodeJS.Signals): Promise<
   clearTimeout(forced);
 }
 
+/** Resolves with the exit code; null when a signal ended it. What it wrote has been read by then. */
 async function untilEnded(child: ChildProcess): Promise<number | null> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
   return child.exitCode;
 }

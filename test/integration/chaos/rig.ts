@@ -24,7 +24,7 @@ export interface Rig {
   /** Where the NATS of `us` has a small disk of its own; null where none can be made. */
   readonly smallDisk: string | null;
   machine(region: RegionName): RegionMachine;
-  /** Everybody's, in the order of `REGIONS`. */
+  /** Everybody's, in the order of `REGIONS`, as they serve now. */
   readonly endpoints: readonly string[];
   /** More than once, and also of a rig that is broken. */
   stop(): Promise<void>;
@@ -55,7 +55,18 @@ export async function startRig({ network: kind, smallDiskMegabytes }: RigOptions
     const databaseUrl = machines.databaseUrl;
     await startRegions(network, machines.byRegion);
     const machine = (region: RegionName): RegionMachine => machines.byRegion.get(region)!;
-    return { network, postgres, databaseUrl, folder, smallDisk: disk, machine, endpoints: REGIONS.map((region) => machine(region).url), stop };
+    return {
+      network,
+      postgres,
+      databaseUrl,
+      folder,
+      smallDisk: disk,
+      machine,
+      get endpoints() {
+        return REGIONS.map((region) => machine(region).servingUrl);
+      },
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
