@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FAULT_KINDS, FIRST_KINDS, scenarioOf, type Scenario } from './faults.ts';
+import { FAULT_KINDS, FIRST_KINDS, scenarioOf, type FaultKind, type Scenario } from './faults.ts';
 import { shrink } from './shrink.ts';
 import { simulate, simulateSeed, type Outcome } from './world.ts';
 
@@ -81,5 +81,10 @@ describe('seeds that found something', () => {
     ['the same, with a journal that was rolled back', 4602],
   ])('[SIM-1] %s (seed %i)', async (_, seed) => {
     expect((await simulate(scenarioOf(seed, FIRST_KINDS))).violations).toEqual([]);
+  });
+
+  it('[SIM-1] claims of a process that went on while its successor had more shards (seed 1076)', async () => {
+    const kinds: FaultKind[] = ['zombie-reshard', 'crash-reshard', 'client-move', 'client-loss', 'store-late', 'store-slow'];
+    expect((await simulate(scenarioOf(1076, kinds))).violations).toEqual([]);
   });
 });
