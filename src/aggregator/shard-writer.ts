@@ -5,7 +5,8 @@
  * fate is unknown is tried again, the very same, until it is durable [AGG-6]; when the store has lost
  * commits that were durable, the whole state is committed anew before the next one counts as durable
  * [AGG-8]; what a journal says that has lost commits is not believed to be still there to be taken back
- * [AGG-36], and what it does not say is not believed to have never been. Durable commits are joined into the ledger here, and nowhere else.
+ * [AGG-36], and what it does not say is not believed to have never been; what journals of other shards say of streams that are this
+ * shard's now stands in its own before the first batch [AGG-56]. Durable commits are joined into the ledger here, and nowhere else.
  */
 
 import { actorId, mintEpoch, parseActorId, type ActorId } from '../../crdt/actor.ts';
@@ -48,6 +49,8 @@ export class ShardWriter {
   #recoveredUntil = -Infinity;
   /** Nothing that an earlier life wrote is still to come. */
   #isCaughtUp = false;
+  /** The journals of other shards told something of this shard's streams. */
+  #hasOthers = false;
 
   /** `giveUp` ends all retries. */
   constructor(parts: WriterParts, state: ShardState, commitBytesMax: number, giveUp: AbortSignal) {
@@ -124,7 +127,14 @@ export class ShardWriter {
     await this.#persist(async () => void (await this.#replay((visit) => this.#parts.hotStore.catchUp(visit))));
     this.#isCaughtUp = true;
     restored(this.#state);
+    if (this.#hasOthers) await this.#keepOthers();
     this.#parts.log.info({ actor: this.#actor, ...this.#count, sessions: this.#state.sessions.size }, 'The shard has started.');
+  }
+
+  /** What other shards' journals said of streams that are this shard's now may be lost with these, which nobody here would notice. */
+  async #keepOthers(): Promise<void> {
+    const at = Math.floor(this.#parts.runtime.clock.now());
+    for (const piece of wholeState(this.#state, at, this.#commitBytesMax)) await this.makeDurable(piece, at);
   }
 
   /**
@@ -231,10 +241,16 @@ export class ShardWriter {
     const sequences = new Map<ActorId, number>();
     const missing = new Set<keyof Changes>();
     const now = this.#parts.runtime.clock.now();
+    const { owns } = this.#parts;
+    const ownsOthers: WriterParts['owns'] = (stream, origin) => {
+      const isOurs = owns(stream, origin);
+      this.#hasOthers ||= isOurs;
+      return isOurs;
+    };
     await read((commit) => {
       this.#count.recoveredCommits += 1;
       if (!this.#isCaughtUp) this.#recoveredUntil = Math.max(this.#recoveredUntil, commit.at);
-      for (const part of restore(this.#state, commit, this.#parts.owns, now)) missing.add(part);
+      for (const part of restore(this.#state, commit, this.#isOwn(commit.actor) ? owns : ownsOthers, now)) missing.add(part);
       sequences.set(commit.actor, Math.max(commit.sequence, sequences.get(commit.actor) ?? 0));
       this.#join(commit);
       this.#parts.onRecovered?.(commit);

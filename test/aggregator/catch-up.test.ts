@@ -82,4 +82,17 @@ describe('a shard that a stream moves to', () => {
     await hear(young[1]);
     expect(total()).toBe(2);
   });
+
+  it('[AGG-56] keeps in its own journal what it has from another one, which may then be lost', async () => {
+    const old = create(0, 1);
+    await runtime.settle(old.start());
+    await send(old, 1);
+    await beginAll([create(0, 2), create(1, 2)]);
+    journals[0]!.wipe();
+    const young = [create(0, 2), create(1, 2)] as const;
+    await beginAll(young);
+    await send(young[1], 1);
+    expect(young[1].stats).toMatchObject({ duplicates: 1 });
+    expect(total()).toBe(2);
+  });
 });

@@ -29,8 +29,8 @@ export class Checks {
       if (life.replicator.rowsWaiting() + life.replicator.documentsWaiting() > 0) return `the log of ${region.name} lacks rows`;
       if (region.queue.depth + life.windows.stats.pendingRecords + life.windows.stats.openRecords > 0) return `windows of ${region.name} wait`;
       const { claimPages = 0, verdictPages = 0, verdictsWaiting = 0 } = life.desk.stats;
-      // A verdict for who has lost its claim is kept for a day.
-      const verdicts = this.#losses.lossy.size > 0 ? 0 : verdictPages;
+      // A verdict for who has lost its claim is kept for a day, and so is one of a life whose clock is behind that of a life that counted nothing.
+      const verdicts = this.#losses.lossy.size + this.#losses.forgetful.size > 0 ? 0 : verdictPages;
       if (claimPages + verdicts + verdictsWaiting > 0) return `claims of ${region.name} are not settled`;
       lives.push(life);
     }

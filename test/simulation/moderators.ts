@@ -75,7 +75,10 @@ export class Moderator {
 
   retract(client: Client, kind: MuteSubject['kind'], backMs: number): void {
     const decided = this.#world.decisionsOn(client);
-    if (decided.length === DECISIONS_MAX || decided.some(({ endsAt }) => endsAt === Infinity)) return;
+    const own = this.decided.get(keyOf(client)) ?? [];
+    if (decided.length === DECISIONS_MAX || own.some(({ endsAt }) => endsAt === Infinity)) return;
+    // Who is muted in this document is taken back from until the mute ends; whether another one's mute has, it may not have heard.
+    if (decided.some((one) => !one.isWhole && !own.includes(one))) return;
     const at = this.#now();
     retract(this.#document(client.stream), this.#subjectOf(client, kind), { by: this.#name, at, from: Math.max(1, at - backMs) });
     this.#decide(client, { mutedAt: at, retractFrom: Math.max(1, at - backMs), endsAt: at, isWhole: true });

@@ -83,6 +83,10 @@ describe('seeds that found something', () => {
     expect((await simulate(scenarioOf(seed, FIRST_KINDS))).violations).toEqual([]);
   });
 
+  it.each([8364, 8868, 9486])('[SIM-1] a journal of another shard that had what moved from it (seed %i)', async (seed) => {
+    expect((await simulateSeed(seed)).violations).toEqual([]);
+  });
+
   it('[SIM-1] claims of a process that went on while its successor had more shards (seed 1076)', async () => {
     const kinds: FaultKind[] = ['zombie-reshard', 'crash-reshard', 'client-move', 'client-loss', 'store-late', 'store-slow'];
     expect((await simulate(scenarioOf(1076, kinds))).violations).toEqual([]);

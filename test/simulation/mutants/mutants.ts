@@ -347,4 +347,11 @@ export const MUTANTS: readonly Mutant[] = [
     faults: 'store-slow,store-late,crash-reshard,zombie-reshard,client-loss,client-move',
     test: { file: 'test/aggregator/catch-up.test.ts', rule: 'AGG-55' },
   },
+  {
+    what: 'What other journals say of streams that moved here stays there',
+    file: 'src/aggregator/shard-writer.ts',
+    find: 'if (this.#hasOthers) await this.#keepOthers();',
+    replace: '',
+    test: { file: 'test/aggregator/catch-up.test.ts', rule: 'AGG-56' },
+  },
 ];
