@@ -337,7 +337,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `await Promise.all(shards.map((shard) => shard.open()));
       await Promise.all(shards.map((shard) => shard.start()));`,
     replace: 'await Promise.all(shards.map((shard) => shard.start()));',
-    faults: 'store-slow,store-late,crash-reshard,zombie-reshard,client-loss',
+    faults: 'store-slow,crash-reshard,zombie-reshard,client-loss,client-double',
   },
   {
     what: 'What earlier lives claimed until all shards had begun is not heard',
