@@ -3,15 +3,13 @@
  * journals and logs hold must know every total, and every batch that was answered.
  */
 
+import { WINDOW_BITS } from '../../crdt/sequence-window.ts';
 import type { IngestReply } from '../../src/aggregator/ingest.ts';
 import { RESEND_MS_MAX } from '../../src/protocol/messages.ts';
 import type { Checks } from './checks.ts';
 import { batchOf, name, type SentBatch } from './clients.ts';
-import { batchesOf, isOver, type Inhabitants } from './inhabitants.ts';
+import { batchesOf, digestsOf, isOver, type Inhabitants } from './inhabitants.ts';
 import type { Losses } from './losses.ts';
-
-/** Sequence numbers of a session that a region remembers. */
-const REMEMBERED = 64;
 
 export class Afterlife {
   readonly #world: Inhabitants;
@@ -27,14 +25,14 @@ export class Afterlife {
   /** `settle` lets time pass until nothing is still to come. */
   async check(settle: () => Promise<unknown>): Promise<void> {
     const { regions, runtime, counters, violated } = this.#world;
-    const before = this.#digests();
+    const before = digestsOf(this.#world);
     for (const region of regions.values()) region.crash(0, 'died in the end');
     await settle();
     // Under a clock that was set back taps are counted in a time that a mute takes back: a start finds them.
     const isCertain = this.#losses.lossy.size + this.#losses.forgetful.size === 0;
-    if (isCertain && this.#digests() !== before) violated('regions count something else after a restart than before');
+    if (isCertain && digestsOf(this.#world) !== before) violated('regions count something else after a restart than before');
     this.#checks.counts();
-    const known = this.#digests();
+    const known = digestsOf(this.#world);
     for (const batch of batchesOf(this.#world)) {
       const life = regions.get(batch.answeredBy ?? '')?.current;
       if (life?.serves !== true || !this.#mustBeKnown(batch)) continue;
@@ -42,7 +40,7 @@ export class Afterlife {
       life.submit(batchOf(batch, batch.via.length === 0 ? {} : { via: batch.via }), (reply) => this.#answered(batch, reply));
     }
     await runtime.runFor(3_000);
-    if (this.#digests() !== known) violated('batches that had been answered were counted again');
+    if (digestsOf(this.#world) !== known) violated('batches that had been answered were counted again');
   }
 
   #mustBeKnown(batch: SentBatch): boolean {
@@ -50,7 +48,7 @@ export class Afterlife {
     if (lost || this.#losses.lossy.has(answeredBy!) || isOver(this.#world, client.stream)) return false;
     if (this.#world.runtime.clock.now() - answeredAt > RESEND_MS_MAX) return false;
     const highest = Math.max(...client.batches.filter((other) => other.session === session).map((other) => other.sequence));
-    return highest - sequence < REMEMBERED;
+    return highest - sequence < WINDOW_BITS;
   }
 
   #answered(batch: SentBatch, reply: IngestReply): void {
@@ -58,10 +56,5 @@ export class Afterlife {
     if (reply.kind === 'refused') violated(`${name(batch)}, which ${batch.answeredBy} had answered, is refused after a restart: ${reply.reason}`);
     else if (!reply.duplicate) violated(`${name(batch)}, which ${batch.answeredBy} had answered, is new to it after a restart`);
     else if (reply.accepted !== batch.accepted) violated(`${name(batch)} was answered ${batch.accepted}, and ${reply.accepted} after a restart`);
-  }
-
-  #digests(): string {
-    const { regions } = this.#world;
-    return [...regions.values()].map(({ current }) => [...regions.keys()].map((region) => current?.ledger.regionDigest(region)).join()).join(' ');
   }
 }

@@ -23,6 +23,11 @@ export function* batchesOf({ clients }: Inhabitants): Generator<SentBatch> {
   for (const client of clients) yield* client.batches;
 }
 
+/** What every region counts of each, in one text: equal texts, equal counts. */
+export function digestsOf({ regions }: Pick<Inhabitants, 'regions'>): string {
+  return [...regions.values()].map(({ current }) => [...regions.keys()].map((region) => current?.ledger.regionDigest(region)).join()).join(' ');
+}
+
 /** Whether a stream ended so long ago that it may be forgotten. */
 export function isOver({ moderators, runtime }: Inhabitants, stream: StreamId): boolean {
   return (moderators[0]!.ended.get(stream) ?? Infinity) + ENDED_GRACE_MS <= runtime.clock.now();

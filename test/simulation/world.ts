@@ -13,7 +13,7 @@ import { Checks } from './checks.ts';
 import { Client, type ClientFaults } from './clients.ts';
 import { Disruptor } from './disruptor.ts';
 import { scenarioOf, type Fault, type Scenario } from './faults.ts';
-import { batchesOf, isOver, type Inhabitants } from './inhabitants.ts';
+import { batchesOf, digestsOf, isOver, type Inhabitants } from './inhabitants.ts';
 import { Losses } from './losses.ts';
 import { Moderator, decisionsOn, type Decided } from './moderators.ts';
 import { Counters, DatabaseServer, LogServer } from './servers.ts';
@@ -255,7 +255,6 @@ class World {
 
   #outcome(quietMs: number, exact: number, ranges: number): Outcome {
     const batches = [...batchesOf(this.#world)];
-    const digests = [...this.#regions.values()].map(({ current }) => [...this.#regions.keys()].map((region) => current?.ledger.regionDigest(region)).join());
     return {
       seed: this.#scenario.seed,
       violations: this.#violations,
@@ -265,7 +264,7 @@ class World {
       taps: batches.reduce((sum, { taps }) => sum + taps, 0),
       exact,
       ranges,
-      fingerprint: `${digests.join(' ')} ${quietMs} ${[...this.#counters.counts].map(([what, count]) => `${what}=${count}`).sort().join(' ')}`,
+      fingerprint: `${digestsOf(this.#world)} ${quietMs} ${[...this.#counters.counts].map(([what, count]) => `${what}=${count}`).sort().join(' ')}`,
     };
   }
 }
