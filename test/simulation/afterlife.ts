@@ -33,13 +33,19 @@ export class Afterlife {
     if (isCertain && digestsOf(this.#world) !== before) violated('regions count something else after a restart than before');
     this.#checks.counts();
     const known = digestsOf(this.#world);
+    let unanswered = 0;
     for (const batch of batchesOf(this.#world)) {
       const life = regions.get(batch.answeredBy ?? '')?.current;
       if (life?.serves !== true || !this.#mustBeKnown(batch)) continue;
       counters.add('answered batch sent again');
-      life.submit(batchOf(batch, batch.via.length === 0 ? {} : { via: batch.via }), (reply) => this.#answered(batch, reply));
+      unanswered += 1;
+      life.submit(batchOf(batch, batch.via.length === 0 ? {} : { via: batch.via }), (reply) => {
+        unanswered -= 1;
+        this.#answered(batch, reply);
+      });
     }
     await runtime.runFor(3_000);
+    if (unanswered > 0) violated(`${unanswered} batches that were sent again after a restart are not answered`);
     if (digestsOf(this.#world) !== known) violated('batches that had been answered were counted again');
   }
 
